@@ -1,0 +1,1 @@
+//! deployment.yaml: strict parse into valid types. (skeleton)

@@ -1,0 +1,26 @@
+//! The layer engine: entries → tar → diff id → compression → digest, in one pass and bounded memory.
+
+pub mod encode;
+pub mod entry;
+pub mod error;
+pub mod key;
+pub mod record;
+pub mod source;
+pub mod tar;
+
+pub use encode::{Compression, Encoded, Encoder};
+pub use entry::{Content, Entry, EntryPath, Executable, Node, Owner};
+pub use error::LayerError;
+pub use key::{LayerKey, StepKey, TreeDigest};
+pub use record::{Descriptor, ElfSummary, EntryKind, EntrySummary, LayerRecord, LayerSummary};
+pub use source::{InlineLayer, Input, Inputs, LayerDescription, LayerSource};
+pub use tar::LayerWriter;
+
+/// The version of the byte-level layer format (docs/concepts/layers.md); it is in every layer key.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The modification time of every entry: 1980-01-01T00:00:01Z, since zip writers refuse earlier times.
+pub const ENTRY_MTIME: u64 = 315_532_801;
+
+/// The account that images run as.
+pub const APP_ID: u32 = 1001;

@@ -1,0 +1,2 @@
+//! karisimbi. (skeleton)
+fn main() {}

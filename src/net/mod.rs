@@ -1,0 +1,1 @@
+//! One HTTP client set-up: certificates, proxies, retry, limits. (skeleton)

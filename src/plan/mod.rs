@@ -1,0 +1,160 @@
+//! The build plan: pure data, no recipe knowledge.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::base::Target;
+use crate::digest::Digest;
+use crate::layer::{Input, LayerSource, StepKey};
+
+/// Why a recipe takes a source, with the file that says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// The recipe: `go`, `files`, …
+    pub recipe: &'static str,
+    /// Facts in the order of their weight: `go.mod (module example.org/x, go 1.26.0)`.
+    pub facts: Vec<String>,
+}
+
+/// Everything that a build will do; printed by `plan`.
+#[derive(Debug)]
+pub struct Plan {
+    /// Why this recipe.
+    pub evidence: Evidence,
+    /// The name that the source gives itself, for the image's name.
+    pub name: Option<String>,
+    /// The version that the source gives itself.
+    pub version: Option<String>,
+    /// Processes to run on a miss, in this order.
+    pub steps: Vec<Step>,
+    /// One image for each target.
+    pub images: Vec<ImagePlan>,
+    /// What the user should know: `(code, sentence)`.
+    pub notices: Vec<Notice>,
+}
+
+/// Something that the user should know and that stops nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Notice {
+    /// A stable code such as `GO-CGO-STUB`.
+    pub code: &'static str,
+    /// One sentence.
+    pub text: String,
+}
+
+/// One image to be.
+#[derive(Debug)]
+pub struct ImagePlan {
+    /// Platform, base and its facts.
+    pub target: Target,
+    /// Layers above the base, lowest first.
+    pub layers: Vec<Arc<dyn LayerSource>>,
+    /// What the config says of the process.
+    pub runtime: RuntimeConfig,
+}
+
+/// The part of the image config that a recipe decides; kept as a label, so that a rebase can
+/// rebuild what depends on the base.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct RuntimeConfig {
+    /// Exec form; empty keeps the base's.
+    pub entrypoint: Vec<String>,
+    /// Arguments after the entrypoint.
+    pub cmd: Vec<String>,
+    /// Variables added to the base's, `NAME` → value.
+    pub env: BTreeMap<String, String>,
+    /// `1001:1001`
+    pub user: String,
+    /// Absolute path.
+    pub working_dir: String,
+    /// TCP ports that the server listens on.
+    pub ports: Vec<u16>,
+}
+
+/// One process to run: a compiler, a bundler, a download tool.
+#[derive(Clone, Debug, Serialize)]
+pub struct Step {
+    /// What its outputs depend on.
+    #[serde(serialize_with = "key_digest")]
+    pub key: StepKey,
+    /// For people: `go build ./cmd/server (linux/amd64)`.
+    pub name: String,
+    /// The program's absolute path.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<Argument>,
+    /// The whole environment: nothing is inherited.
+    pub env: BTreeMap<String, Argument>,
+    /// Its working directory.
+    pub directory: PathBuf,
+    /// Steps that must have run before.
+    pub inputs: Vec<Input>,
+    /// Whether it may use the network.
+    pub network: Network,
+    /// The folder that it writes to, named so that it stays the same while sources change
+    /// (compilers look at their earlier output there).
+    pub slot: Digest,
+    /// Files that must exist in the slot afterwards; empty when it only fills a cache.
+    pub outputs: Vec<String>,
+}
+
+/// An argument or the value of a variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Argument {
+    /// As written.
+    Text(OsString),
+    /// As written, but never printed: credentials.
+    Secret(OsString),
+    /// The absolute path of this file in the step's slot.
+    Output(String),
+}
+
+/// Whether a step may use the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Network {
+    /// No network.
+    Offline,
+    /// Package registries, with credentials.
+    Online,
+}
+
+/// What a step printed and how it ended.
+#[derive(Clone, Debug, Default)]
+pub struct StepOutcome {
+    /// Exit code; none when a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Its standard output, at most the last MiB.
+    pub stdout: String,
+    /// Its standard error, at most the last MiB.
+    pub stderr: String,
+    /// The slot folder.
+    pub slot: PathBuf,
+}
+
+impl StepOutcome {
+    /// True when it ended with 0.
+    pub fn succeeded(&self) -> bool {
+        self.code == Some(0)
+    }
+}
+
+fn key_digest<S: serde::Serializer>(key: &StepKey, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&key.digest())
+}
+
+impl Serialize for Argument {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(&text.to_string_lossy()),
+            Self::Secret(_) => serializer.serialize_str("(secret)"),
+            Self::Output(name) => serializer.serialize_str(&format!("(slot)/{name}")),
+        }
+    }
+}

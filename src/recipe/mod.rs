@@ -1,0 +1,149 @@
+//! Recipes: they read a source tree and produce plans.
+
+pub mod files;
+pub mod go;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::base::Target;
+use crate::error::AnyError;
+use crate::plan::{Evidence, Notice, Plan, Step, StepOutcome};
+use crate::platform::Platform;
+use crate::progress::Reporter;
+use crate::source::SourceTree;
+use crate::store::Store;
+
+/// What a recipe wants to know before its plan: the base that fits, unless the user names one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Short name of the default base: `static`, `cc`, `python3.13`, …
+    pub base: String,
+}
+
+/// Options of one build, already merged from flags, environment, deployment.yaml and defaults.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Name of the deployment, when there is one.
+    pub name: Option<String>,
+    /// Version of the deployment, when there is one.
+    pub version: Option<String>,
+    /// Last path element of the Git URL, when there is one: a hint for choosing a main package.
+    pub repository: Option<String>,
+    /// Folder of the module below the tree's root (`source.directory`); empty is the root.
+    pub directory: String,
+    /// `container.entrypoint`
+    pub entrypoint: Vec<String>,
+    /// `container.args`
+    pub args: Vec<String>,
+    /// `container.env`
+    pub env: BTreeMap<String, String>,
+    /// `container.port`
+    pub port: Option<u16>,
+    /// `recipe.<language>.<key>`: `main`, `ldflags`, `tags`, `cgo`, …; lists keep their order.
+    pub recipe: BTreeMap<String, Vec<String>>,
+    /// `files: [{from, to, mode}]`
+    pub files: Vec<FileMapping>,
+    /// Commit of the source, when it is known: for version stamping and annotations.
+    pub revision: Option<Revision>,
+    /// SOURCE_DATE_EPOCH, else the commit's time: seconds since 1970.
+    pub created: Option<i64>,
+}
+
+/// A commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision {
+    /// 40 hex digits.
+    pub commit: String,
+    /// Committer time, seconds since 1970.
+    pub time: i64,
+    /// The tag at this commit, if any.
+    pub tag: Option<String>,
+    /// The branch, if any.
+    pub branch: Option<String>,
+    /// Whether the work tree differs from the commit.
+    pub dirty: bool,
+}
+
+/// `files: [{from, to, mode}]`: a file or folder of the tree and its place in the image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileMapping {
+    /// Path in the source tree; `.` is all of it.
+    pub from: String,
+    /// Absolute path in the image.
+    pub to: String,
+    /// Permission bits for files, `0644` or `0755`; none keeps the x bit.
+    pub mode: Option<u32>,
+}
+
+/// What recipes may use of the world.
+pub struct Context<'a> {
+    /// Memos of tools, slots, caches.
+    pub store: &'a Store,
+    /// Where events go.
+    pub reporter: &'a dyn Reporter,
+    /// The variables that settings lets recipes see (PATH, GOPROXY, proxies, certificates, …).
+    pub env: &'a BTreeMap<String, OsString>,
+    /// `--ca-file` and its like, for child processes.
+    pub ca_file: Option<PathBuf>,
+    /// `--offline`
+    pub offline: bool,
+}
+
+impl std::fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
+    }
+}
+
+/// A recipe's error: every recipe has an enum of its own behind it.
+pub type RecipeError = AnyError;
+
+/// Reads source trees of one language.
+pub trait Recipe: Sync {
+    /// `go`, `files`, …
+    fn name(&self) -> &'static str;
+
+    /// Whether this tree is one of its language, with the evidence.
+    ///
+    /// # Errors
+    /// Files that can't be read or parsed.
+    fn detect(&self, tree: &SourceTree, options: &Options)
+    -> Result<Option<Evidence>, RecipeError>;
+
+    /// The base that fits.
+    ///
+    /// # Errors
+    /// As [`Recipe::detect`].
+    fn needs(&self, tree: &SourceTree, options: &Options) -> Result<Needs, RecipeError>;
+
+    /// The plan for all targets.
+    ///
+    /// # Errors
+    /// All problems of all targets at once where they are of one kind.
+    fn plan(
+        &self,
+        tree: &SourceTree,
+        options: &Options,
+        targets: &[Target],
+        context: &Context<'_>,
+    ) -> Result<Plan, RecipeError>;
+
+    /// Judges a step that ended: turns a failure into an error with a code, checks what it
+    /// wrote, and yields what the user should know.
+    ///
+    /// # Errors
+    /// The recipe's code for the failure.
+    fn review(&self, step: &Step, outcome: &StepOutcome) -> Result<Vec<Notice>, RecipeError>;
+}
+
+/// The built-in recipes, in the order of detection.
+pub fn all() -> &'static [&'static dyn Recipe] {
+    &[&go::GoRecipe, &files::FilesRecipe]
+}
+
+/// Whether a platform can be built at all by any recipe.
+pub fn supported(platform: &Platform) -> bool {
+    platform.os == "linux"
+}

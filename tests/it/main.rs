@@ -1,0 +1,16 @@
+//! One integration-test binary: real tools, real registries, the built program.
+
+mod architecture;
+mod base;
+mod cli;
+mod deployment;
+mod determinism;
+mod files;
+mod go;
+mod image;
+mod layer;
+mod registry;
+mod robustness;
+mod source;
+mod store;
+mod support;

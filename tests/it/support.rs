@@ -1,0 +1,68 @@
+//! Shared by the tests: the program, real tools, folders.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The built program.
+pub(crate) fn karisimbi() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_karisimbi"))
+}
+
+/// The repository's root.
+pub(crate) fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A real tool that must be there: a test that needs one fails without it, it is never skipped.
+pub(crate) fn tool(name: &str) -> Command {
+    let found = std::env::var_os("PATH")
+        .into_iter()
+        .flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
+        .any(|dir| dir.join(name).is_file());
+    assert!(
+        found,
+        "{name} is not installed; scripts/test installs what the tests need"
+    );
+    Command::new(name)
+}
+
+/// Runs a command that must succeed, and yields its standard output.
+pub(crate) fn run(command: &mut Command) -> String {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}\n{}", shown(&output));
+    String::from_utf8(output.stdout).expect("UTF-8 on standard output")
+}
+
+/// Runs a command that must fail, and yields its exit code and standard error.
+pub(crate) fn fail(command: &mut Command) -> (i32, String) {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        !output.status.success(),
+        "{command:?} succeeded\n{}",
+        shown(&output)
+    );
+    (
+        output.status.code().unwrap_or(-1),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+/// Both streams of a finished command.
+pub(crate) fn shown(output: &Output) -> String {
+    format!(
+        "{}\nstdout: {}\nstderr: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// Writes a file with the folders above it.
+pub(crate) fn write(path: &Path, contents: impl AsRef<[u8]>) {
+    std::fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+    std::fs::write(path, contents).expect("a file");
+}
