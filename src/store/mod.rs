@@ -1,133 +1,276 @@
-//! Content-addressed blobs, layer records and inputs on this disk. (skeleton)
+//! Content-addressed blobs, layer records and inputs on this disk.
 //!
 //! ```text
 //! DIR/CACHEDIR.TAG
+//! DIR/lock                    shared by all users, exclusive while things are removed
 //! DIR/blobs/sha256/<hex>      layers and configs
-//! DIR/records/<hex of key>    LayerRecord as JSON
-//! DIR/memos/<hex>             small results of tools (tool versions, go list), tree listings
+//! DIR/stamps/<hex>            stat of each blob when its digest was known; mtime = last use
+//! DIR/records/<hex of key>    the key's fields and the LayerRecord as JSON, sealed
+//! DIR/memos/<hex>             small results of tools (tool versions, go list), tree listings, sealed
 //! DIR/steps/<hex of slot>/    outputs of steps, kept for the compilers' own up-to-date tests
-//! DIR/stat/<hex>              stat caches of source trees
-//! DIR/git/<hex>/              clones
+//! DIR/stat/<hex>              stat caches of source trees, sealed
+//! DIR/git/<hex>/<commit>/     clones
 //! DIR/go/                     GOCACHE, GOMODCACHE, … of the Go recipe
-//! DIR/tmp/                    what is being written
+//! DIR/locks/<name>            locks across processes
+//! DIR/tmp/<n>/                what one process is writing; swept when that process is dead
 //! ```
+//!
+//! A file appears under its name only when it is whole; a blob before the record that names it.
+//! Damage is a CACHE-CORRUPT warning and a miss, never an error (docs/concepts/caching.md).
 
-use std::io::Write;
+mod blob;
+mod error;
+mod lock;
+pub(crate) mod sealed;
+pub mod upkeep;
+
+pub use blob::BlobWriter;
+pub use error::StoreError;
+pub use lock::Lock;
+
+use fs_err as fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::error::{Coded, Exit};
 use crate::layer::{LayerKey, LayerRecord};
+use crate::progress::Reporter;
+use lock::{Gate, Scratch};
+use sealed::{Broken, Durability};
+
+/// Contents of the `CACHEDIR.TAG` in each of our folders (bford.info/cachedir): backup programs
+/// skip such folders, and so do our source trees when the second line is ours.
+pub const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
+    # karisimbi\n\
+    # Made by karisimbi; it can be deleted.\n";
+
+/// The folders that every store has.
+const FOLDERS: [&str; 9] = [
+    "blobs/sha256",
+    "stamps",
+    "records",
+    "memos",
+    "steps",
+    "stat",
+    "git",
+    "locks",
+    "tmp",
+];
 
 /// A store on this disk; safe under concurrent processes and kill -9.
-#[derive(Debug)]
 pub struct Store {
     root: PathBuf,
+    reporter: Arc<dyn Reporter>,
+    // Before the gate: its folder is removed while the gate is still held.
+    scratch: Scratch,
+    gate: Gate,
 }
 
-/// Why the store can't be used.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages say what each field is")]
-pub enum StoreError {
-    #[error("no space left in {path}")]
-    Full {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("can't use the cache folder {path}")]
-    Io {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-}
-
-impl Coded for StoreError {
-    fn code(&self) -> &'static str {
-        "STORE-FULL"
-    }
-    fn exit(&self) -> Exit {
-        Exit::Failed
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("root", &self.root)
+            .finish_non_exhaustive()
     }
 }
 
-/// A blob that is being written beside its place; dropped without commit, it is gone.
-#[derive(Debug)]
-pub struct BlobWriter {
-    path: PathBuf,
-}
-
-impl Write for BlobWriter {
-    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-        unimplemented!()
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        unimplemented!()
-    }
-}
-
-/// An exclusive lock across processes, released when dropped.
-#[derive(Debug)]
-pub struct Lock {
-    _file: std::fs::File,
+/// A record with the key that it was stored under: a foreign or misplaced file is noticed.
+#[derive(Serialize, Deserialize)]
+struct StoredRecord {
+    key: LayerKey,
+    record: LayerRecord,
 }
 
 impl Store {
-    /// Opens a store, creating its folders.
-    pub fn open(root: &Path) -> Result<Self, StoreError> {
+    /// Opens a store, creating its folders with mode 0700. Waits, with a STORE-BUSY warning,
+    /// while another process removes things. Warnings about damage go to `reporter`.
+    ///
+    /// # Errors
+    /// STORE-DENIED, STORE-FULL, STORE-IO.
+    pub fn open(root: &Path, reporter: Arc<dyn Reporter>) -> Result<Self, StoreError> {
+        make_folder(root)?;
+        let gate = Gate::enter(root, reporter.as_ref())?;
+        for folder in FOLDERS {
+            make_folder(&root.join(folder))?;
+        }
+        let tag = root.join("CACHEDIR.TAG");
+        if !tag.exists() {
+            fs::write(&tag, CACHEDIR_TAG).map_err(|source| StoreError::explain(&tag, 0, source))?;
+        }
         Ok(Self {
             root: root.to_owned(),
+            scratch: Scratch::create(root)?,
+            reporter,
+            gate,
         })
     }
+
     /// Its folder.
     pub fn root(&self) -> &Path {
         &self.root
     }
-    /// Starts a blob.
-    pub fn blob_writer(&self) -> Result<BlobWriter, StoreError> {
-        Ok(BlobWriter {
-            path: self.root.join("tmp"),
+
+    /// The record of a layer whose bytes are here. Anything wrong with the record or the bytes
+    /// is reported as CACHE-CORRUPT, removed, and a miss.
+    pub fn record(&self, key: &LayerKey) -> Option<LayerRecord> {
+        let place = self.record_path(&key.digest());
+        match self.read_record(&place, key) {
+            Ok(record) => Some(record),
+            Err(Broken::Missing) => None,
+            Err(Broken::Damaged(why)) => {
+                self.corrupt(&place, &why);
+                None
+            }
+        }
+    }
+
+    fn read_record(&self, place: &Path, key: &LayerKey) -> Result<LayerRecord, Broken> {
+        let stored = parse_record(&sealed::read(place)?)?;
+        if stored.key != *key {
+            return Err(Broken::Damaged("it was stored for another key".to_owned()));
+        }
+        let descriptor = &stored.record.descriptor;
+        if self.blob(&descriptor.digest, descriptor.size).is_none() {
+            let why = format!("the blob {} is not there", descriptor.digest);
+            return Err(Broken::Damaged(why));
+        }
+        Ok(stored.record)
+    }
+
+    /// Keeps a record; its blob must be committed before.
+    ///
+    /// # Errors
+    /// STORE-FULL, STORE-DENIED, STORE-IO.
+    pub fn put_record(&self, key: &LayerKey, record: &LayerRecord) -> Result<(), StoreError> {
+        let place = self.record_path(&key.digest());
+        let stored = StoredRecord {
+            key: key.clone(),
+            record: record.clone(),
+        };
+        let write = || -> io::Result<()> {
+            let json = serde_json::to_vec(&stored)?;
+            sealed::write(&self.scratch.path(), &place, &json, Durability::Synced)
+        };
+        write().map_err(|source| StoreError::explain(&place, 0, source))
+    }
+
+    /// A small result of a tool or a tree listing. Damage is reported as CACHE-CORRUPT,
+    /// removed, and a miss.
+    pub fn memo(&self, key: &Digest) -> Option<Vec<u8>> {
+        self.sealed(&self.root.join("memos").join(key.hex()))
+    }
+
+    /// Keeps a small result.
+    ///
+    /// # Errors
+    /// STORE-FULL, STORE-DENIED, STORE-IO.
+    pub fn put_memo(&self, key: &Digest, value: &[u8]) -> Result<(), StoreError> {
+        let place = self.root.join("memos").join(key.hex());
+        sealed::write(&self.scratch.path(), &place, value, Durability::Lazy)
+            .map_err(|source| StoreError::explain(&place, value.len() as u64, source))
+    }
+
+    /// A folder of the store, created: `go`, `git`, … Its mtime becomes the time of last use.
+    ///
+    /// # Errors
+    /// STORE-FULL, STORE-DENIED, STORE-IO; STORE-USE for a name that is not `[a-z0-9-]+`.
+    pub fn folder(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if name.is_empty() || !name.bytes().all(plain) {
+            return Err(StoreError::Name {
+                name: name.to_owned(),
+            });
+        }
+        used_folder(self.root.join(name))
+    }
+
+    /// The output folder of a step's slot, created.
+    ///
+    /// # Errors
+    /// STORE-FULL, STORE-DENIED, STORE-IO.
+    pub fn step_slot(&self, slot: &Digest) -> Result<PathBuf, StoreError> {
+        used_folder(self.root.join("steps").join(slot.hex()))
+    }
+
+    /// A folder for what this process is writing, on the store's file system; removed with the
+    /// store, and swept by the next process if this one is killed.
+    ///
+    /// # Errors
+    /// STORE-FULL, STORE-DENIED, STORE-IO.
+    pub fn temporary_folder(&self) -> Result<PathBuf, StoreError> {
+        let folder = self.scratch.path().with_extension("d");
+        make_folder(&folder)?;
+        Ok(folder)
+    }
+
+    /// Waits for an exclusive lock on `name` across processes and threads.
+    ///
+    /// # Errors
+    /// STORE-DENIED, STORE-IO.
+    pub fn lock(&self, name: &str) -> Result<Lock, StoreError> {
+        // Any text may name a lock; the prefix keeps ours apart from the store's own.
+        let file = format!("named-{}", Digest::of(name.as_bytes()).hex());
+        Lock::wait(&self.root.join("locks").join(file), || {
+            let text = format!("waiting for another process: {name}");
+            self.reporter.event(crate::progress::Event::Detail { text });
         })
     }
-    /// Moves a finished blob to its place (fsync, rename). Keeps the present one if it is there.
-    pub fn commit_blob(&self, writer: BlobWriter, digest: &Digest) -> Result<PathBuf, StoreError> {
-        let _unused = (writer.path, digest);
-        unimplemented!()
+
+    /// The contents of a sealed file of the store; touched, so that it counts as used.
+    pub(crate) fn sealed(&self, place: &Path) -> Option<Vec<u8>> {
+        match sealed::read(place) {
+            Ok(contents) => {
+                upkeep::touch(place);
+                Some(contents)
+            }
+            Err(Broken::Missing) => None,
+            Err(Broken::Damaged(why)) => {
+                self.corrupt(place, &why);
+                None
+            }
+        }
     }
-    /// Stores bytes as a blob.
-    pub fn put_blob(&self, _bytes: &[u8]) -> Result<Digest, StoreError> {
-        unimplemented!()
+
+    /// A path beside, for a file that will be renamed into the store.
+    pub(crate) fn scratch_path(&self) -> PathBuf {
+        self.scratch.path()
     }
-    /// The path of a blob that is here with this size; a wrong size is a CACHE-CORRUPT
-    /// warning and a miss (the reporter is given at `open` or here: the owner's choice).
-    pub fn blob(&self, _digest: &Digest, _size: u64) -> Option<PathBuf> {
-        unimplemented!()
+
+    fn record_path(&self, key: &Digest) -> PathBuf {
+        self.root.join("records").join(key.hex())
     }
-    /// The record of a layer.
-    pub fn record(&self, _key: &LayerKey) -> Option<LayerRecord> {
-        unimplemented!()
+
+    /// Reports damage, and removes what is damaged.
+    fn corrupt(&self, path: &Path, why: &str) {
+        let removed = match upkeep::remove(path) {
+            Ok(()) => "removed; it will be made again".to_owned(),
+            Err(error) => format!("it can't be removed: {error}"),
+        };
+        let shown = path.strip_prefix(&self.root).unwrap_or(path);
+        let text = format!("{} in the cache: {why}; {removed}", shown.display());
+        self.reporter.warn("CACHE-CORRUPT", text);
     }
-    /// Keeps a record; its blob must be committed before.
-    pub fn put_record(&self, _key: &LayerKey, _record: &LayerRecord) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    /// A small result of a tool or a tree listing.
-    pub fn memo(&self, _key: &Digest) -> Option<Vec<u8>> {
-        unimplemented!()
-    }
-    /// Keeps a small result.
-    pub fn put_memo(&self, _key: &Digest, _value: &[u8]) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    /// A folder of the store, created: `go`, `git`, `stat`, …
-    pub fn folder(&self, _name: &str) -> Result<PathBuf, StoreError> {
-        unimplemented!()
-    }
-    /// The output folder of a step's slot, created.
-    pub fn step_slot(&self, _slot: &Digest) -> Result<PathBuf, StoreError> {
-        unimplemented!()
-    }
-    /// Waits for an exclusive lock on `name` across processes.
-    pub fn lock(&self, _name: &str) -> Result<Lock, StoreError> {
-        unimplemented!()
-    }
+}
+
+fn parse_record(json: &[u8]) -> Result<StoredRecord, Broken> {
+    serde_json::from_slice(json)
+        .map_err(|error| Broken::Damaged(format!("it is not a layer record: {error}")))
+}
+
+fn used_folder(folder: PathBuf) -> Result<PathBuf, StoreError> {
+    make_folder(&folder)?;
+    upkeep::touch(&folder);
+    Ok(folder)
+}
+
+fn make_folder(path: &Path) -> Result<(), StoreError> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| StoreError::explain(path, 0, source))
 }

@@ -1,1 +1,564 @@
 //! Tests of store.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "what a test's helper can't do fails the test"
+)]
+
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use karisimbi::digest::{DiffId, Digest};
+use karisimbi::error::Coded as _;
+use karisimbi::layer::{Descriptor, LayerError, LayerKey, LayerRecord, LayerSummary};
+use karisimbi::progress::{Event, Reporter, Silent};
+use karisimbi::store::upkeep::What;
+use karisimbi::store::{CACHEDIR_TAG, Store, StoreError};
+use oci_spec::image::MediaType;
+
+use crate::support::{self, run, tool};
+
+/// Keeps every warning as `CODE: text`.
+#[derive(Debug, Default)]
+struct Warnings(Mutex<Vec<String>>);
+
+impl Reporter for Warnings {
+    fn event(&self, event: Event) {
+        if let Event::Warning { code, text } = event {
+            self.0.lock().unwrap().push(format!("{code}: {text}"));
+        }
+    }
+}
+
+impl Warnings {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+fn open(root: &Path) -> (Store, Arc<Warnings>) {
+    let warnings = Arc::new(Warnings::default());
+    (Store::open(root, warnings.clone()).unwrap(), warnings)
+}
+
+fn key(name: &str) -> LayerKey {
+    LayerKey::new("test", 1).with("name", name)
+}
+
+fn contents(name: &str) -> Vec<u8> {
+    format!("layer {name} ").repeat(100).into_bytes()
+}
+
+fn put(store: &Store, name: &str) -> LayerRecord {
+    let bytes = contents(name);
+    let mut writer = store.blob_writer().unwrap();
+    writer.write_all(&bytes).unwrap();
+    let digest = Digest::of(&bytes);
+    store.commit_blob(writer, &digest).unwrap();
+    let record = LayerRecord {
+        descriptor: Descriptor {
+            media_type: MediaType::ImageLayerGzip,
+            digest,
+            size: bytes.len() as u64,
+            annotations: [("a".to_owned(), "b".to_owned())].into(),
+        },
+        diff_id: DiffId(Digest::of(name.as_bytes())),
+        summary: LayerSummary::default(),
+    };
+    store.put_record(&key(name), &record).unwrap();
+    record
+}
+
+fn blob_file(root: &Path, name: &str) -> PathBuf {
+    root.join("blobs/sha256")
+        .join(Digest::of(&contents(name)).hex())
+}
+
+fn record_file(root: &Path, name: &str) -> PathBuf {
+    root.join("records").join(key(name).digest().hex())
+}
+
+fn memo_file(root: &Path, name: &str) -> PathBuf {
+    root.join("memos").join(Digest::of(name.as_bytes()).hex())
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[at] ^= 1;
+    // In place, as a failing disk or an editor would, and with the old mtime put back.
+    let mtime = std::fs::metadata(path).unwrap().modified().unwrap();
+    std::fs::write(path, bytes).unwrap();
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(mtime).unwrap();
+}
+
+#[test]
+fn what_was_stored_is_found_again_by_the_next_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("a/cache");
+    let (store, _) = open(&root);
+    let record = put(&store, "one");
+    store.put_memo(&Digest::of(b"m"), b"value").unwrap();
+    let config = store.put_blob(b"{}").unwrap();
+    drop(store);
+
+    let (store, warnings) = open(&root);
+    assert_eq!(store.record(&key("one")), Some(record));
+    assert_eq!(store.record(&key("two")), None);
+    assert_eq!(store.memo(&Digest::of(b"m")).unwrap(), b"value");
+    assert_eq!(store.memo(&Digest::of(b"n")), None);
+    let path = store.blob(&config, 2).unwrap();
+    assert_eq!(std::fs::read(path).unwrap(), b"{}");
+    assert_eq!(store.blob(&Digest::of(b"x"), 1), None);
+    assert!(warnings.take().is_empty());
+
+    let mode = std::fs::metadata(&root).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    let tag = std::fs::read_to_string(root.join("CACHEDIR.TAG")).unwrap();
+    assert_eq!(tag, CACHEDIR_TAG);
+    let before = std::fs::read_dir(root.join("tmp")).unwrap().count();
+    drop(store);
+    let after = std::fs::read_dir(root.join("tmp")).unwrap().count();
+    assert_eq!((before, after), (1, 0));
+}
+
+#[test]
+fn damage_is_a_warning_a_miss_and_healed() {
+    type Damage = fn(&Path);
+    let cases: [(&str, Damage, &str); 10] = [
+        (
+            "blob cut",
+            |root| {
+                std::fs::write(blob_file(root, "one"), b"short").unwrap();
+            },
+            "it has 5 bytes instead of 1000",
+        ),
+        (
+            "blob flipped, same size and mtime",
+            |root| flip(&blob_file(root, "one"), 7),
+            "its contents have the digest sha256:",
+        ),
+        (
+            "blob gone",
+            |root| std::fs::remove_file(blob_file(root, "one")).unwrap(),
+            "is not there",
+        ),
+        (
+            "blob is a folder",
+            |root| {
+                std::fs::remove_file(blob_file(root, "one")).unwrap();
+                std::fs::create_dir(blob_file(root, "one")).unwrap();
+            },
+            "it is not a file",
+        ),
+        (
+            "record cut",
+            |root| std::fs::write(record_file(root, "one"), b"{}").unwrap(),
+            "it is cut short",
+        ),
+        (
+            "record empty",
+            |root| std::fs::write(record_file(root, "one"), b"").unwrap(),
+            "it is cut short",
+        ),
+        (
+            "record flipped",
+            |root| flip(&record_file(root, "one"), 200),
+            "its checksum does not fit",
+        ),
+        (
+            "record of another key",
+            |root| {
+                std::fs::copy(record_file(root, "two"), record_file(root, "one")).unwrap();
+            },
+            "it was stored for another key",
+        ),
+        (
+            "record sealed but not JSON",
+            |root| {
+                let sealed = format!("{}\nnot json", Digest::of(b"not json"));
+                std::fs::write(record_file(root, "one"), sealed).unwrap();
+            },
+            "it is not a layer record",
+        ),
+        (
+            "memo flipped",
+            |root| flip(&memo_file(root, "m"), 75),
+            "its checksum does not fit",
+        ),
+    ];
+    for (name, damage, why) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let fill = |store: &Store| {
+            store.put_memo(&Digest::of(b"m"), b"value").unwrap();
+            put(store, "two");
+            put(store, "one")
+        };
+        let (store, warnings) = open(dir.path());
+        let record = fill(&store);
+        damage(dir.path());
+
+        let memo = store.memo(&Digest::of(b"m"));
+        let found = store.record(&key("one"));
+        assert!(memo.is_none() || found.is_none(), "{name}: found all");
+        let said = warnings.take();
+        assert!(said[0].starts_with("CACHE-CORRUPT: "), "{name}: {said:?}");
+        assert!(
+            said.iter().any(|text| text.contains(why)),
+            "{name}: {said:?}"
+        );
+
+        assert_eq!(fill(&store), record, "{name}");
+        assert_eq!(store.record(&key("one")), Some(record), "{name}");
+        assert_eq!(store.memo(&Digest::of(b"m")).unwrap(), b"value", "{name}");
+        assert_eq!(warnings.take(), Vec::<String>::new(), "{name}");
+        assert!(store.verify().unwrap().problems.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_lost_stamp_or_a_touched_blob_is_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, warnings) = open(dir.path());
+    let record = put(&store, "one");
+    let stamp = dir
+        .path()
+        .join("stamps")
+        .join(record.descriptor.digest.hex());
+    std::fs::write(&stamp, b"damaged").unwrap();
+    assert_eq!(store.record(&key("one")).as_ref(), Some(&record));
+    std::fs::remove_file(&stamp).unwrap();
+    assert_eq!(store.record(&key("one")).as_ref(), Some(&record));
+    // A sink may hard-link a blob into its output: the ctime moves.
+    std::fs::hard_link(blob_file(dir.path(), "one"), dir.path().join("link")).unwrap();
+    assert_eq!(store.record(&key("one")), Some(record));
+    assert!(warnings.take().is_empty());
+}
+
+#[test]
+fn verify_reports_and_removes_every_damaged_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    for name in ["one", "two", "three"] {
+        put(&store, name);
+    }
+    store.put_memo(&Digest::of(b"m"), b"value").unwrap();
+    assert_eq!(store.verify().unwrap().checked, 7);
+    flip(&blob_file(dir.path(), "one"), 0);
+    flip(&record_file(dir.path(), "two"), 100);
+    flip(&memo_file(dir.path(), "m"), 73);
+    std::fs::write(dir.path().join("blobs/sha256/foreign"), b"x").unwrap();
+
+    let report = store.verify().unwrap();
+    let shown: Vec<String> = report
+        .problems
+        .iter()
+        .map(|problem| format!("{}: {}", problem.path.display(), problem.why))
+        .collect();
+    let all = shown.join("\n");
+    assert_eq!(shown.len(), 5, "{all}");
+    assert!(all.contains("its contents have the digest"), "{all}");
+    assert!(
+        all.contains("blobs/sha256/foreign: its name is not a digest"),
+        "{all}"
+    );
+    assert!(all.contains("is not there"), "{all}");
+    assert!(all.contains("memos/"), "{all}");
+    let again = store.verify().unwrap();
+    assert_eq!((again.checked, again.problems.len()), (3, 0));
+}
+
+#[test]
+fn prune_removes_what_was_used_longest_ago() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, warnings) = open(dir.path());
+    for name in ["one", "two", "three"] {
+        put(&store, name);
+        std::thread::sleep(std::time::Duration::from_millis(12));
+    }
+    // A hit makes the oldest the youngest.
+    assert!(store.record(&key("one")).is_some());
+    let stats = store.stats().unwrap();
+    let blobs = stats
+        .kinds
+        .iter()
+        .find(|kind| kind.kind == "blobs")
+        .unwrap();
+    assert_eq!((blobs.count, blobs.bytes), (3, 3200));
+
+    let removed = store.prune(stats.bytes - 100).unwrap();
+    assert_eq!(removed.count, 2, "the blob and its record");
+    assert!(store.record(&key("two")).is_none());
+    assert!(store.record(&key("one")).is_some());
+    assert!(store.record(&key("three")).is_some());
+    assert_eq!(store.prune(0).unwrap().left, 0);
+    assert_eq!(store.stats().unwrap().bytes, 0);
+    assert!(warnings.take().is_empty());
+}
+
+#[test]
+fn clear_removes_layers_inputs_or_all() {
+    for (what, layers, inputs) in [
+        (What::Layers, false, true),
+        (What::Inputs, true, false),
+        (What::All, false, false),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = open(dir.path());
+        put(&store, "one");
+        // Go's module cache holds read-only folders.
+        let module = store.folder("go").unwrap().join("mod/x@v1");
+        support::write(&module.join("x.go"), "package x");
+        std::fs::set_permissions(&module, std::fs::Permissions::from_mode(0o555)).unwrap();
+        let slot = store.step_slot(&Digest::of(b"slot")).unwrap();
+        support::write(&slot.join("server"), "ELF");
+
+        store.clear(what).unwrap();
+        assert_eq!(store.record(&key("one")).is_some(), layers, "{what:?}");
+        assert_eq!(slot.exists(), layers, "{what:?}");
+        assert_eq!(module.exists(), inputs, "{what:?}");
+        put(&store, "two");
+        assert!(store.record(&key("two")).is_some(), "{what:?}");
+    }
+}
+
+#[test]
+fn names_of_folders_can_not_leave_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    for name in ["", "..", "a/b", "/etc", ".x"] {
+        assert_eq!(
+            store.folder(name).unwrap_err().code(),
+            "STORE-USE",
+            "{name}"
+        );
+    }
+}
+
+/// A mounted file system of this test alone.
+struct Mount(PathBuf);
+
+impl Mount {
+    fn new(path: &Path, options: &str) -> Self {
+        run(tool("mount")
+            .args(["-t", "tmpfs", "-o", options, "none"])
+            .arg(path));
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        run(tool("umount").arg("--lazy").arg(&self.0));
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[test]
+fn a_full_disk_is_said_with_path_and_bytes_and_leaves_nothing() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let error = full.unwrap().write_all(b"x").unwrap_err();
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let error = store.explain_write(error, 5_000_000);
+    assert_eq!(error.code(), "STORE-FULL");
+    let said = error.to_string();
+    assert!(said.contains("5.0 MB needed so far, "), "{said}");
+    assert!(said.contains(&dir.path().display().to_string()), "{said}");
+    assert!(
+        error
+            .hint()
+            .unwrap()
+            .contains("karisimbi cache prune --max-size")
+    );
+    let layer = LayerError::from(error);
+    assert_eq!((layer.code(), layer.to_string()), ("STORE-FULL", said));
+    drop(store);
+
+    if !is_root() {
+        return; // Mounting needs root; CI is root.
+    }
+    let mount = Mount::new(dir.path(), "size=1m");
+    let (store, warnings) = open(&mount.0.join("cache"));
+    put(&store, "one");
+    let mut writer = store.blob_writer().unwrap();
+    let error = writer.write_all(&vec![7; 2 << 20]).unwrap_err();
+    let error = store.explain_write(error, writer.written());
+    let said = error.to_string();
+    assert!(matches!(error, StoreError::Full { .. }), "{said}");
+    assert!(said.ends_with("needed so far, 0 B free"), "{said}");
+    drop(writer);
+    assert!(store.record(&key("one")).is_some(), "what was there stays");
+    assert!(store.verify().unwrap().problems.is_empty());
+    assert!(warnings.take().is_empty());
+    let big = store.put_blob(&vec![7; 2 << 20]).unwrap_err();
+    assert_eq!(big.code(), "STORE-FULL");
+    drop(store);
+}
+
+#[test]
+fn a_folder_that_can_not_be_written_is_said_with_the_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_mount, root) = if is_root() {
+        (Some(Mount::new(dir.path(), "ro")), dir.path().join("cache"))
+    } else {
+        (None, PathBuf::from("/sys/karisimbi"))
+    };
+    let error = Store::open(&root, Arc::new(Silent)).unwrap_err();
+    assert_eq!(error.code(), "STORE-DENIED");
+    assert!(error.to_string().contains(&root.display().to_string()));
+    assert!(error.hint().unwrap().contains("--cache-dir"));
+}
+
+/// Runs [`child`] of this test binary in a process of its own.
+fn spawn(root: &Path, act: &str) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "store::child", "--ignored", "--nocapture"])
+        .env("STORE_TEST_ROOT", root)
+        .env("STORE_TEST_ACT", act)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until a child says that it is where the test wants it.
+fn await_ready(child: &mut Child) {
+    use std::io::BufRead as _;
+    let lines = std::io::BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    let ready = lines
+        .map_while(Result::ok)
+        .any(|line| line.contains("ready"));
+    assert!(ready, "the child ended early");
+}
+
+#[test]
+#[ignore = "the other process of the tests below, which run it"]
+#[expect(clippy::print_stdout, reason = "the parent waits for the line")]
+fn child() {
+    let root = PathBuf::from(std::env::var_os("STORE_TEST_ROOT").expect("run by a test"));
+    let act = std::env::var("STORE_TEST_ACT").unwrap();
+    let (store, warnings) = open(&root);
+    let wait = || {
+        println!("\nready");
+        std::thread::sleep(std::time::Duration::from_secs(60));
+    };
+    match act.as_str() {
+        "die between blob and record" => {
+            store.put_blob(&contents("one")).unwrap();
+            let mut writer = store.blob_writer().unwrap();
+            writer.write_all(b"half a blob").unwrap();
+            let _lock = store.lock("step").unwrap();
+            wait();
+        }
+        "build" => {
+            for round in 0..40 {
+                let name = format!("layer {}", round % 10);
+                let record = put(&store, &name);
+                assert_eq!(store.record(&key(&name)), Some(record));
+                store.put_memo(&Digest::of(b"m"), name.as_bytes()).unwrap();
+                assert!(store.memo(&Digest::of(b"m")).is_some());
+            }
+            assert_eq!(warnings.take(), Vec::<String>::new());
+        }
+        "count" => {
+            for _ in 0..50 {
+                let _lock = store.lock("counter").unwrap();
+                let path = root.join("counter");
+                let count: u64 = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+                std::fs::write(&path, (count + 1).to_string()).unwrap();
+            }
+        }
+        other => panic!("{other}"),
+    }
+}
+
+fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn kill_9_between_blob_and_record_leaves_a_sound_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = spawn(dir.path(), "die between blob and record");
+    await_ready(&mut child);
+    kill(child);
+    let half = dir.path().join("tmp/0");
+    assert!(half.exists(), "the killed process leaves its files");
+
+    let (store, warnings) = open(dir.path());
+    assert!(!half.join("0.part").exists(), "leftovers are swept at open");
+    let _lock = store.lock("step").unwrap();
+    assert!(store.record(&key("one")).is_none());
+    assert_eq!(store.verify().unwrap().problems, []);
+    let record = put(&store, "one");
+    assert_eq!(store.record(&key("one")), Some(record));
+    assert!(warnings.take().is_empty());
+}
+
+#[test]
+fn processes_at_once_share_a_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let children: Vec<Child> = (0..3).map(|_| spawn(dir.path(), "build")).collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", support::shown(&output));
+    }
+    let (store, warnings) = open(dir.path());
+    for n in 0..10 {
+        assert!(store.record(&key(&format!("layer {n}"))).is_some());
+    }
+    assert_eq!(store.verify().unwrap().problems, []);
+    assert!(warnings.take().is_empty());
+    assert_eq!(
+        std::fs::read_dir(dir.path().join("tmp")).unwrap().count(),
+        1
+    );
+}
+
+#[test]
+fn a_lock_excludes_other_processes() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("counter"), "0").unwrap();
+    let children: Vec<Child> = (0..3).map(|_| spawn(dir.path(), "count")).collect();
+    for child in children {
+        assert!(child.wait_with_output().unwrap().status.success());
+    }
+    let count = std::fs::read_to_string(dir.path().join("counter")).unwrap();
+    assert_eq!(count, "150");
+}
+
+#[test]
+fn prune_waits_for_a_running_build_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = spawn(dir.path(), "die between blob and record");
+    await_ready(&mut child);
+    let (store, warnings) = open(dir.path());
+    std::thread::scope(|scope| {
+        let pruning = scope.spawn(|| store.prune(0).unwrap());
+        while warnings.0.lock().unwrap().is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert!(
+            blob_file(dir.path(), "one").exists(),
+            "removed under a running build"
+        );
+        kill(child);
+        assert_eq!(pruning.join().unwrap().count, 1);
+    });
+    let said = warnings.take().join("\n");
+    assert!(
+        said.starts_with("STORE-BUSY: waiting for the cache "),
+        "{said}"
+    );
+    assert!(said.ends_with("another process uses it"), "{said}");
+}
