@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Spool;
 use super::error::LayerError;
 
 /// A path in an image: relative, `/`-separated UTF-8 without NUL, no empty, `.` or `..` component.
@@ -89,6 +90,8 @@ pub enum Content {
         /// Its size in bytes when it was scanned.
         size: u64,
     },
+    /// Bytes that were spooled before.
+    Spool(Arc<Spool>),
 }
 
 impl EntryPath {

@@ -49,6 +49,19 @@ pub enum LayerError {
     },
     #[error("can't write the layer")]
     Write { source: io::Error },
+    #[error("can't start a compressor thread")]
+    Threads { source: io::Error },
+    #[error("a layer is not a readable tar archive: {what}")]
+    Tar {
+        what: String,
+        source: Option<io::Error>,
+    },
+    #[error("a layer has {what} {found}, but {expected} was expected")]
+    Digest {
+        what: &'static str,
+        expected: String,
+        found: String,
+    },
     /// A layer source's own error, such as one of a recipe.
     #[error(transparent)]
     Source(AnyError),
@@ -68,6 +81,9 @@ impl Coded for LayerError {
             Self::Format { .. } => "LAYER-FORMAT",
             Self::StoreFull { .. } => "STORE-FULL",
             Self::Write { .. } => "LAYER-WRITE",
+            Self::Threads { .. } => "LAYER-THREADS",
+            Self::Tar { .. } => "LAYER-TAR",
+            Self::Digest { .. } => "LAYER-DIGEST",
             Self::Source(source) => source.code(),
         }
     }
@@ -75,7 +91,7 @@ impl Coded for LayerError {
     fn exit(&self) -> Exit {
         match self {
             Self::Format { .. } => Exit::Bug,
-            Self::Changed { .. } => Exit::Temporary,
+            Self::Changed { .. } | Self::Threads { .. } => Exit::Temporary,
             Self::Source(source) => source.exit(),
             _ => Exit::Failed,
         }
@@ -98,6 +114,15 @@ impl Coded for LayerError {
             }
             Self::StoreFull { .. } => {
                 "free space, or run: karisimbi cache prune --max-size 1GB".to_owned()
+            }
+            Self::Threads { .. } => {
+                "raise the limit of processes and threads, or end some of them".to_owned()
+            }
+            Self::Tar { .. } => {
+                "the image that it belongs to is damaged; fetch or build it again".to_owned()
+            }
+            Self::Digest { .. } => {
+                "the bytes were damaged or replaced; fetch the image again".to_owned()
             }
             Self::Write { .. } => return None,
             Self::Source(source) => return source.hint(),

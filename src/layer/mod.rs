@@ -1,11 +1,20 @@
 //! The layer engine: entries → tar → diff id → compression → digest, in one pass and bounded memory.
 
+mod blocks;
+mod compress;
+mod copy;
+mod elf;
 pub mod encode;
 pub mod entry;
 pub mod error;
+mod file;
+mod header;
 pub mod key;
+mod probe;
+pub mod read;
 pub mod record;
 pub mod source;
+pub mod spool;
 pub mod tar;
 
 pub use encode::{Compression, Encoded, Encoder};
@@ -14,7 +23,8 @@ pub use error::LayerError;
 pub use key::{LayerKey, StepKey, TreeDigest};
 pub use record::{Descriptor, ElfSummary, EntryKind, EntrySummary, LayerRecord, LayerSummary};
 pub use source::{InlineLayer, Input, Inputs, LayerDescription, LayerSource};
-pub use tar::LayerWriter;
+pub use spool::Spool;
+pub use tar::{LayerWriter, Streamed};
 
 /// The version of the byte-level layer format (docs/concepts/layers.md); it is in every layer key.
 pub const FORMAT_VERSION: u32 = 1;

@@ -90,10 +90,10 @@ pub struct ElfSummary {
     pub path: String,
     /// GOARCH name of its machine, or `unknown-<e_machine>`.
     pub machine: String,
-    /// PT_INTERP, for example `/lib64/ld-linux-x86-64.so.2`.
+    /// `PT_INTERP`, for example `/lib64/ld-linux-x86-64.so.2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interpreter: Option<String>,
-    /// DT_NEEDED names, in file order.
+    /// `DT_NEEDED` names, in file order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needed: Vec<String>,
     /// The highest `GLIBC_x.y` that it asks for, as `x.y`.
