@@ -1,8 +1,12 @@
-//! Bases: names, resolution, facts, the embedded static base. (skeleton)
+//! Bases: names, resolution, facts, the embedded static base.
 
+pub mod error;
 pub mod facts;
+pub mod name;
 
+pub use error::BaseError;
 pub use facts::BaseFacts;
+pub use name::BaseName;
 
 use serde_json::{Map, Value};
 

@@ -1,6 +1,34 @@
-//! Manifests, configs and indexes as bytes; assemble, layout, archives, verify, audit. (skeleton)
+//! Images as bytes: documents, assembly, layouts, archives, verification and audit.
+//!
+//! What is published is bytes, and a digest is always over bytes that were written or read, never
+//! over a second encoding of a typed view. [`Document`] is the only encoder; the types of
+//! [`manifest`] are views for reading and the input of that encoder.
+
+pub mod archive;
+pub mod assemble;
+pub mod audit;
+mod audit_elf;
+pub mod blobs;
+mod config;
+pub mod decompress;
+pub mod document;
+pub mod error;
+pub mod layout;
+pub mod manifest;
+mod place;
+mod secrets;
+mod tree;
+pub mod verify;
 
 use std::path::PathBuf;
+
+pub use assemble::{Image, Layer, Stamp, index};
+pub use audit::{Finding, Severity, audit};
+pub use blobs::{Blobs, LayerBytes};
+pub use document::{DOCUMENT_LIMIT, Document};
+pub use error::ImageError;
+pub use layout::Layout;
+pub use verify::{Mismatch, verify};
 
 use crate::reference::Repository;
 

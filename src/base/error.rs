@@ -1,0 +1,102 @@
+//! The errors of bases.
+
+use oci_spec::image::MediaType;
+
+use crate::error::{AnyError, Coded, Exit};
+use crate::image::ImageError;
+use crate::reference::InvalidName;
+
+/// Why a base can't be used.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what each field is")]
+pub enum BaseError {
+    #[error("{name:?} is no base")]
+    Unknown { name: String, source: InvalidName },
+    #[error("base {name} would be assembled from packages, which this version can't do yet")]
+    Assembled { name: String },
+    #[error("{name} can't be a base; a base comes from a registry or an OCI layout")]
+    Transport { name: String },
+    #[error("base {base} is in a registry, and no registry may be asked")]
+    NoRegistry { base: String },
+    #[error("base {base} has no image for {wanted}; it has {}", present.join(", "))]
+    Platform {
+        base: String,
+        wanted: String,
+        present: Vec<String>,
+    },
+    #[error("base {base}: {what} has media type {media_type}, which can't be used")]
+    Media {
+        base: String,
+        what: String,
+        media_type: MediaType,
+    },
+    #[error("base {base}: {problem}")]
+    Config { base: String, problem: String },
+    #[error("base {base}, layer {layer}: {problem}")]
+    Layer {
+        base: String,
+        layer: String,
+        problem: String,
+    },
+    #[error("base {base}, layer {layer}: can't be read")]
+    Read {
+        base: String,
+        layer: String,
+        source: std::io::Error,
+    },
+    /// A layout's error.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The error of the store, the layer engine or a registry.
+    #[error(transparent)]
+    Source(AnyError),
+}
+
+impl Coded for BaseError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown { .. } | Self::Assembled { .. } | Self::Transport { .. } => {
+                "BASE-UNKNOWN"
+            }
+            Self::NoRegistry { .. } => "BASE-OFFLINE",
+            Self::Platform { .. } => "BASE-PLATFORM",
+            Self::Media { .. } => "BASE-MEDIA",
+            Self::Config { .. } => "BASE-CONFIG",
+            Self::Layer { .. } => "BASE-LAYER",
+            Self::Read { .. } => "BASE-READ",
+            Self::Image(source) => source.code(),
+            Self::Source(source) => source.code(),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Unknown { .. } | Self::Assembled { .. } | Self::Transport { .. } => Exit::Usage,
+            Self::Image(source) => source.exit(),
+            Self::Source(source) => source.exit(),
+            _ => Exit::Failed,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Unknown { .. } | Self::Transport { .. } => {
+                "write static, scratch, oci:DIR[:TAG] or HOST/PROJECT/NAME[:TAG|@DIGEST]"
+            }
+            Self::Assembled { .. } => {
+                "name an image that has this runtime: --base HOST/PROJECT/NAME@DIGEST, or oci:DIR"
+            }
+            Self::NoRegistry { .. } => "run once without --offline, or use a layout: oci:DIR",
+            Self::Platform { .. } => "use another base, or build for a platform that it has",
+            Self::Media { .. } | Self::Config { .. } => {
+                "use another base, or have its publisher repair it"
+            }
+            Self::Layer { .. } | Self::Read { .. } => {
+                "the base is damaged or hostile; fetch it again or use another one"
+            }
+            Self::Image(source) => return source.hint(),
+            Self::Source(source) => return source.hint(),
+        };
+        Some(hint.to_owned())
+    }
+}
