@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::scan::Scan;
+use super::{Base, BaseContext, BaseError};
+use crate::digest::Digest;
 use crate::layer::EntrySummary;
+use crate::store::Store;
 
 /// Facts of a base, detected from its layers once and cached by their digests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,4 +19,46 @@ pub struct BaseFacts {
     pub users: BTreeMap<u32, String>,
     /// The C library: `glibc 2.41`, `musl 1.2.5`; none on static bases.
     pub libc: Option<String>,
+}
+
+/// The facts of a base: from the store when these layers were scanned before, else from their bytes.
+///
+/// # Errors
+/// BASE-READ, BASE-LAYER, those of the registry or the store.
+pub fn facts(base: &Base, context: &BaseContext<'_>) -> Result<BaseFacts, BaseError> {
+    let key = key(base);
+    if let Some(facts) = remembered(context.store, &key) {
+        return Ok(facts);
+    }
+    let mut scan = Scan::default();
+    for layer in &base.layers {
+        scan.add(&base.name, layer, &|layer| context.open_layer(layer))?;
+    }
+    let facts = scan.finish();
+    // A memo that can't be kept costs a second scan, nothing more; the store warns by itself.
+    if let Ok(memo) = serde_json::to_vec(&facts)
+        && let Err(error) = context.store.put_memo(&key, &memo)
+    {
+        context
+            .reporter
+            .warn("CACHE-WRITE", format!("facts of {}: {error}", base.name));
+    }
+    Ok(facts)
+}
+
+/// Digest and diff id of every layer: a config that lies about diff ids must not reach the facts
+/// of the base that it names.
+fn key(base: &Base) -> Digest {
+    use std::fmt::Write as _;
+    let mut text = "karisimbi base facts 1\n".to_owned();
+    for layer in &base.layers {
+        // Writing to a String can't fail.
+        let _infallible = writeln!(text, "{} {}", layer.descriptor.digest, layer.diff_id);
+    }
+    Digest::of(text.as_bytes())
+}
+
+fn remembered(store: &Store, key: &Digest) -> Option<BaseFacts> {
+    // A memo of another version or a damaged one is scanned again.
+    serde_json::from_slice(&store.memo(key)?).ok()
 }

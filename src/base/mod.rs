@@ -1,12 +1,18 @@
 //! Bases: names, resolution, facts, the embedded static base.
 
+mod convert;
+pub mod embedded;
 pub mod error;
 pub mod facts;
 pub mod name;
+pub mod resolve;
+mod scan;
+mod tar_reader;
 
 pub use error::BaseError;
-pub use facts::BaseFacts;
+pub use facts::{BaseFacts, facts};
 pub use name::BaseName;
+pub use resolve::{BaseContext, ManifestSource, resolve};
 
 use serde_json::{Map, Value};
 

@@ -158,7 +158,7 @@ pub(super) fn process(config: &Map<String, Value>, base: &str) -> Result<Process
 ///
 /// # Errors
 /// BASE-CONFIG with both counts.
-pub(super) fn base_history(
+pub(crate) fn base_history(
     config: &Map<String, Value>,
     layers: usize,
     created: &str,

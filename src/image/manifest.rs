@@ -119,7 +119,7 @@ fn normal(platform: &Platform) -> Option<Platform> {
 }
 
 /// The platforms whose programs run on `wanted`, best first.
-fn runnable(wanted: &Platform) -> Vec<Platform> {
+pub(crate) fn runnable(wanted: &Platform) -> Vec<Platform> {
     let with = |variant: Option<&str>| Platform {
         variant: variant.map(str::to_owned),
         ..wanted.clone()

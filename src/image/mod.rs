@@ -9,7 +9,7 @@ pub mod assemble;
 pub mod audit;
 mod audit_elf;
 pub mod blobs;
-mod config;
+pub(crate) mod config;
 pub mod decompress;
 pub mod document;
 pub mod error;

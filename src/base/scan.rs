@@ -1,0 +1,379 @@
+//! Foreign layers → the merged tree of a base.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+use super::tar_reader::{Member, MemberKind, Members};
+use super::{BaseError, BaseFacts, BaseLayer};
+use crate::digest::{DiffId, Hashing};
+use crate::error::AnyError;
+use crate::image::blobs::Checked;
+use crate::image::decompress::decompress;
+use crate::layer::entry::escape;
+use crate::layer::{EntryKind, EntrySummary};
+
+/// Members of all layers; the largest images in use have a few hundred thousand.
+const ENTRY_LIMIT: usize = 2_000_000;
+/// Bytes of all paths and link targets together.
+const PATH_LIMIT: usize = 256 << 20;
+/// Bytes of one layer's tar.
+const TAR_LIMIT: u64 = 1 << 40;
+/// Bytes of a C library that are searched for its version.
+const LIBRARY_LIMIT: u64 = 16 << 20;
+/// Bytes of `etc/passwd`.
+const PASSWD_LIMIT: u64 = 1 << 20;
+/// Links that are followed before a path counts as a loop (Linux: 40).
+const LINK_LIMIT: u32 = 40;
+
+/// Contents that facts come from.
+#[derive(Clone, Debug)]
+enum Captured {
+    Passwd(Vec<u8>),
+    Glibc(String),
+    Musl(String),
+}
+
+/// The tree while layers are put on it.
+#[derive(Default)]
+pub(super) struct Scan {
+    entries: BTreeMap<String, EntrySummary>,
+    captured: BTreeMap<String, Captured>,
+    count: usize,
+    path_bytes: usize,
+}
+
+/// One member, or a removal, of a layer that is being read.
+enum Change {
+    Entry(EntrySummary, Option<Captured>),
+    HardLink { path: String, target: String },
+}
+
+impl Scan {
+    /// Puts a layer on the tree, checking digest and diff id on the way.
+    pub(super) fn add(
+        &mut self,
+        base: &str,
+        layer: &BaseLayer,
+        open: &dyn Fn(&BaseLayer) -> Result<Box<dyn Read + Send>, AnyError>,
+    ) -> Result<(), BaseError> {
+        let failed = |source: io::Error| BaseError::Read {
+            base: base.to_owned(),
+            layer: layer.descriptor.digest.to_string(),
+            source,
+        };
+        let blob = Checked::new(open(layer).map_err(BaseError::Source)?, &layer.descriptor);
+        let tar = decompress(blob, &layer.descriptor.media_type)
+            .map_err(|error| failed(io::Error::other(error)))?;
+        let mut members = Members::new(Hashing::new(tar.take(TAR_LIMIT)));
+        let problem = |problem: String| BaseError::Layer {
+            base: base.to_owned(),
+            layer: layer.descriptor.digest.to_string(),
+            problem,
+        };
+        let mut changes = Vec::new();
+        let mut hidden = Vec::new();
+        while let Some(member) = members.next().map_err(failed)? {
+            self.count(&member).map_err(problem)?;
+            let path = clean(&member.path).map_err(problem)?;
+            if let Some(removed) = whiteout(&path) {
+                hidden.push(removed);
+            } else if !path.is_empty() {
+                changes.push(change(path, &member, &mut members).map_err(failed)?);
+            }
+        }
+        let (_, digest, _) = members.finish().map_err(failed)?.finish();
+        if DiffId(digest) != layer.diff_id {
+            return Err(problem(format!(
+                "its tar has digest {digest}, but the config says {}",
+                layer.diff_id
+            )));
+        }
+        // Whiteouts hide what lies below, wherever in the layer they stand.
+        for removed in hidden {
+            self.hide(&removed);
+        }
+        for change in changes {
+            self.apply(change);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, member: &Member) -> Result<(), String> {
+        self.count += 1;
+        self.path_bytes += member.path.len() + member.link.len();
+        if self.count > ENTRY_LIMIT {
+            return Err(format!("the base has more than {ENTRY_LIMIT} entries"));
+        }
+        if self.path_bytes > PATH_LIMIT {
+            return Err("the base has more than 256 MiB of names".to_owned());
+        }
+        Ok(())
+    }
+
+    fn hide(&mut self, removed: &Removed) {
+        match removed {
+            Removed::Entry(path) => {
+                let path = self.canonical(path);
+                self.remove_below(&path);
+                self.entries.remove(&path);
+                self.captured.remove(&path);
+            }
+            Removed::Below(path) => {
+                let path = self.canonical(&format!("{path}/x"));
+                let folder = path.strip_suffix("/x").unwrap_or_default();
+                self.remove_below(folder);
+            }
+        }
+    }
+
+    fn remove_below(&mut self, path: &str) {
+        let prefix = match path {
+            "" => String::new(),
+            _ => format!("{path}/"),
+        };
+        let below: Vec<String> = self
+            .entries
+            .range(prefix.clone()..)
+            .map(|(path, _)| path)
+            .take_while(|path| path.starts_with(&prefix))
+            .cloned()
+            .collect();
+        for path in below {
+            self.entries.remove(&path);
+            self.captured.remove(&path);
+        }
+    }
+
+    fn apply(&mut self, change: Change) {
+        let (mut entry, captured) = match change {
+            Change::Entry(entry, captured) => (entry, captured),
+            Change::HardLink { path, target } => {
+                let target = self.canonical(&target);
+                // A link to nothing makes extractors fail; the audit then misses the file, too.
+                let Some(linked) = self.entries.get(&target) else {
+                    return;
+                };
+                let entry = EntrySummary {
+                    path,
+                    ..linked.clone()
+                };
+                (entry, self.captured.get(&target).cloned())
+            }
+        };
+        entry.path = self.canonical(&entry.path);
+        if entry.kind != EntryKind::Directory {
+            self.remove_below(&entry.path);
+        }
+        self.captured.remove(&entry.path);
+        if let Some(captured) = captured {
+            self.captured.insert(entry.path.clone(), captured);
+        }
+        self.entries.insert(entry.path.clone(), entry);
+    }
+
+    /// The path after the links of its parents, as extractors put it; a loop stays as written.
+    fn canonical(&self, path: &str) -> String {
+        let mut done: Vec<&str> = Vec::new();
+        let mut todo: Vec<&str> = path.rsplit('/').collect();
+        let mut links = 0;
+        while let Some(part) = todo.pop() {
+            match part {
+                "" | "." => continue,
+                ".." => {
+                    done.pop();
+                    continue;
+                }
+                _ => done.push(part),
+            }
+            if todo.is_empty() {
+                break;
+            }
+            let target = self
+                .entries
+                .get(&done.join("/"))
+                .and_then(|entry| entry.target.as_deref());
+            if let Some(target) = target {
+                links += 1;
+                if links > LINK_LIMIT {
+                    return path.to_owned();
+                }
+                done.pop();
+                if target.starts_with('/') {
+                    done.clear();
+                }
+                todo.extend(target.rsplit('/'));
+            }
+        }
+        done.join("/")
+    }
+
+    /// The facts of the finished tree.
+    pub(super) fn finish(self) -> BaseFacts {
+        let passwd = self.canonical("etc/passwd");
+        let users = match self.captured.get(&passwd) {
+            Some(Captured::Passwd(bytes)) => users(bytes),
+            _ => BTreeMap::new(),
+        };
+        let libc = self.libc();
+        BaseFacts {
+            entries: self.entries,
+            users,
+            libc,
+        }
+    }
+
+    fn libc(&self) -> Option<String> {
+        let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+        let has = |wanted: &dyn Fn(&str) -> bool| self.entries.keys().any(|p| wanted(&name(p)));
+        if has(&|name| name == "libc.so.6") {
+            let version = self.captured.values().find_map(|captured| match captured {
+                Captured::Glibc(version) => Some(format!("glibc {version}")),
+                _ => None,
+            });
+            return Some(version.unwrap_or_else(|| "glibc".to_owned()));
+        }
+        if has(&|name| name.starts_with("ld-musl-")) {
+            let version = self.captured.values().find_map(|captured| match captured {
+                Captured::Musl(version) => Some(format!("musl {version}")),
+                _ => None,
+            });
+            return Some(version.unwrap_or_else(|| "musl".to_owned()));
+        }
+        None
+    }
+}
+
+/// What a whiteout hides.
+enum Removed {
+    Entry(String),
+    Below(String),
+}
+
+fn whiteout(path: &str) -> Option<Removed> {
+    let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let hidden = name.strip_prefix(".wh.")?;
+    if hidden == ".wh..opq" {
+        return Some(Removed::Below(parent.to_owned()));
+    }
+    let path = match parent {
+        "" => hidden.to_owned(),
+        _ => format!("{parent}/{hidden}"),
+    };
+    Some(Removed::Entry(path))
+}
+
+/// A member's path without `./`, a leading `/` and a trailing `/`; empty is the root.
+fn clean(path: &[u8]) -> Result<String, String> {
+    // A name that is no UTF-8 can't be asked for by anything of ours; it need not be exact.
+    let text = String::from_utf8_lossy(path);
+    let parts: Vec<&str> = text
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect();
+    if parts.contains(&"..") {
+        return Err(format!("{} leads out of the image", escape(path)));
+    }
+    Ok(parts.join("/"))
+}
+
+fn change<R: Read>(path: String, member: &Member, members: &mut Members<R>) -> io::Result<Change> {
+    let link = String::from_utf8_lossy(&member.link).into_owned();
+    if member.kind == MemberKind::HardLink {
+        return Ok(Change::HardLink { path, target: link });
+    }
+    let executable = member.mode & 0o111 != 0;
+    let mut entry = EntrySummary {
+        path,
+        kind: match member.kind {
+            MemberKind::Directory => EntryKind::Directory,
+            MemberKind::Symlink => EntryKind::Symlink,
+            MemberKind::File if executable => EntryKind::Executable,
+            _ => EntryKind::File,
+        },
+        size: member.size,
+        target: (member.kind == MemberKind::Symlink).then_some(link),
+        script: None,
+    };
+    let captured = capture(&mut entry, members)?;
+    Ok(Change::Entry(entry, captured))
+}
+
+fn capture<R: Read>(
+    entry: &mut EntrySummary,
+    members: &mut Members<R>,
+) -> io::Result<Option<Captured>> {
+    let is_file = matches!(entry.kind, EntryKind::File | EntryKind::Executable);
+    if !is_file {
+        return Ok(None);
+    }
+    let name = entry.path.rsplit('/').next().unwrap_or_default();
+    let glibc = name == "libc.so.6" || (name.starts_with("libc-2.") && name.ends_with(".so"));
+    if entry.path == "etc/passwd" {
+        return Ok(Some(Captured::Passwd(members.read_content(PASSWD_LIMIT)?)));
+    }
+    if glibc {
+        let bytes = members.read_content(LIBRARY_LIMIT)?;
+        return Ok(glibc_version(&bytes).map(Captured::Glibc));
+    }
+    if name.starts_with("ld-musl-") || name == "libc.so" {
+        let bytes = members.read_content(LIBRARY_LIMIT)?;
+        return Ok(musl_version(&bytes).map(Captured::Musl));
+    }
+    if entry.kind == EntryKind::Executable {
+        // Linux reads 256 bytes of the first line.
+        let start = members.read_content(256)?;
+        if let Some(line) = start.strip_prefix(b"#!") {
+            let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            entry.script = Some(String::from_utf8_lossy(line).trim().to_owned());
+        }
+    }
+    Ok(None)
+}
+
+/// glibc says so itself: `GNU C Library (…) stable release version 2.41.`
+fn glibc_version(bytes: &[u8]) -> Option<String> {
+    const MARK: &[u8] = b"stable release version ";
+    let start = bytes.windows(MARK.len()).position(|part| part == MARK)? + MARK.len();
+    let digits = bytes[start..].iter().take(16);
+    let version: String = digits
+        .take_while(|byte| byte.is_ascii_digit() || **byte == b'.')
+        .map(|byte| char::from(*byte))
+        .collect();
+    Some(version.trim_end_matches('.').to_owned()).filter(|version| !version.is_empty())
+}
+
+/// musl keeps its version as a text of its own: NUL, `1.2.5`, NUL.
+fn musl_version(bytes: &[u8]) -> Option<String> {
+    let is_version = |text: &&[u8]| {
+        let parts: Vec<&[u8]> = text.split(|byte| *byte == b'.').collect();
+        let number = |part: &&[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+        (5..12).contains(&text.len())
+            && text.starts_with(b"1.")
+            && parts.len() == 3
+            && parts.iter().all(number)
+    };
+    let texts = bytes
+        .starts_with(b"\x7fELF")
+        .then(|| bytes.split(|byte| *byte == 0))?;
+    let mut versions = texts.filter(is_version);
+    versions
+        .next()
+        .map(|version| String::from_utf8_lossy(version).into_owned())
+}
+
+fn users(passwd: &[u8]) -> BTreeMap<u32, String> {
+    let mut users = BTreeMap::new();
+    for line in String::from_utf8_lossy(passwd).lines() {
+        let mut fields = line.split(':');
+        let name = fields.next().unwrap_or_default();
+        // Lines that getpwent() would skip name nobody.
+        if let Some(Ok(uid)) = fields.nth(1).map(str::parse::<u32>) {
+            users.entry(uid).or_insert_with(|| name.to_owned());
+        }
+    }
+    users
+}
+
+#[cfg(test)]
+#[path = "scan_tests.rs"]
+mod tests;
