@@ -1,16 +1,54 @@
-//! Source trees: sorted walk, filters, content hashes with a stat cache, git clones. (skeleton)
+//! Source trees: sorted walk, filters, content hashes with a stat cache, git clones.
 
+mod dockerignore;
+mod error;
+pub mod git;
+mod gitignore;
+mod hash;
+pub mod listing;
+mod stat;
+pub mod url;
+mod walk;
+
+pub use error::{Refused, SourceError};
+pub use walk::{MAX_DEPTH, MAX_FILES, MAX_PATH};
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::digest::Digest;
-use crate::error::Coded;
+use crate::error::Problems;
+use crate::layer::entry::escape;
 use crate::layer::{EntryPath, TreeDigest};
+use crate::store::Store;
+use dockerignore::DockerRules;
+use gitignore::GitRules;
+use hash::Hashed;
+use stat::StatCache;
+use walk::{Found, FoundKind};
+
+/// Bytes of a `.gitignore` or `.dockerignore`, at most.
+pub const IGNORE_LIMIT: u64 = 1 << 20;
+
+/// Size from which a file is not read at all: a layer can't hold it.
+pub const FILE_LIMIT: u64 = 8 << 30;
+
+/// Problems that one error lists, at most.
+const SHOWN_PROBLEMS: usize = 20;
 
 /// Every file of a folder but `.git` and our own outputs, cache and clones.
+///
+/// Members that no image can hold (named pipes, sockets, devices, names that are not UTF-8 or
+/// begin with `.wh.`, unreadable files) are not among [`SourceTree::files`]; selecting one is
+/// an error, ignoring it is fine.
 #[derive(Clone, Debug)]
 pub struct SourceTree {
     root: PathBuf,
     files: Vec<TreeFile>,
+    refused: Vec<(Vec<u8>, Refused)>,
 }
 
 /// One member of a source tree.
@@ -31,7 +69,7 @@ pub enum TreeKind {
     File(u64),
     /// A file of this many bytes, with an x bit.
     Executable(u64),
-    /// A symbolic link with this target.
+    /// A symbolic link with this target, verbatim: it may dangle or point outside.
     Symlink(String),
 }
 
@@ -46,40 +84,231 @@ pub enum Filter {
     DockerIgnore,
 }
 
-/// Why a source can't be read.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct SourceError(String);
+enum Rules {
+    All,
+    Git(GitRules),
+    Docker(DockerRules),
+}
 
-impl Coded for SourceError {
-    fn code(&self) -> &'static str {
-        "SRC-READ"
+impl Rules {
+    fn keeps(&mut self, path: &[u8]) -> bool {
+        match self {
+            Self::All => true,
+            Self::Git(rules) => rules.keeps(path),
+            Self::Docker(rules) => rules.keeps(path),
+        }
     }
 }
 
 impl SourceTree {
+    /// Walks and hashes a folder. Left out are `.git` at any level, folders that carry our
+    /// `CACHEDIR.TAG`, and the paths of `exclude` (the cache, an output file). With a store, the
+    /// digests of unchanged files come from its stat cache.
+    ///
+    /// # Errors
+    /// SRC-READ (the root), SRC-DEPTH, SRC-COUNT, SRC-CHANGED.
+    pub fn open(
+        root: &Path,
+        exclude: &[PathBuf],
+        store: Option<&Store>,
+    ) -> Result<Self, SourceError> {
+        let folder = walk::open_root(root)?;
+        let cache = store.and_then(|store| StatCache::start(store, root));
+        let found = walk::walk(&folder, &walk::excluded_below(root, exclude))?;
+        let mut hashed = digests(&folder, &found, cache)?;
+        let mut tree = Self {
+            root: root.to_owned(),
+            files: Vec::new(),
+            refused: Vec::new(),
+        };
+        for Found { path, kind } in &found {
+            match member(path, kind, hashed.remove(path.as_slice())) {
+                Ok(file) => tree.files.push(file),
+                Err(refused) => tree.refused.push((path.clone(), refused)),
+            }
+        }
+        Ok(tree)
+    }
+
     /// The folder.
     pub fn root(&self) -> &Path {
         &self.root
     }
+
     /// All members, sorted by path bytes.
     pub fn files(&self) -> &[TreeFile] {
         &self.files
     }
+
     /// One member.
-    pub fn file(&self, _path: &str) -> Option<&TreeFile> {
-        unimplemented!()
+    pub fn file(&self, path: &str) -> Option<&TreeFile> {
+        let found = self
+            .files
+            .binary_search_by(|file| file.path.as_str().cmp(path));
+        found.ok().and_then(|index| self.files.get(index))
     }
+
     /// The bytes of a file, at most `limit`; none when there is no such file.
-    pub fn read(&self, _path: &str, _limit: u64) -> Result<Option<Vec<u8>>, SourceError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// SRC-SYMLINK for a link, which is never followed; SRC-LIMIT; SRC-CHANGED when the bytes
+    /// are no longer those that were hashed; SRC-READ; and those of [`SourceTree::select`].
+    pub fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, SourceError> {
+        let Some(file) = self.file(path) else {
+            let refused = |(name, _): &&(Vec<u8>, Refused)| name == path.as_bytes();
+            return match self.refused.iter().find(refused) {
+                Some((_, why)) => Err(SourceError::Refused(Problems(vec![why.clone()]))),
+                None => Ok(None),
+            };
+        };
+        let shown = || file.path.to_string();
+        match &file.kind {
+            TreeKind::Symlink(target) => {
+                return Err(SourceError::Link {
+                    path: shown(),
+                    target: escape(target.as_bytes()),
+                });
+            }
+            TreeKind::File(size) | TreeKind::Executable(size) if *size > limit => {
+                return Err(SourceError::Limit {
+                    path: shown(),
+                    size: *size,
+                    limit,
+                });
+            }
+            TreeKind::File(_) | TreeKind::Executable(_) => {}
+        }
+        let mut bytes = Vec::new();
+        walk::open_beneath(&walk::open_root(&self.root)?, path.as_bytes())
+            .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes))
+            .map_err(|source| SourceError::Read {
+                path: shown(),
+                source,
+            })?;
+        if Digest::of(&bytes) != file.digest {
+            return Err(SourceError::Changed { path: shown() });
+        }
+        Ok(Some(bytes))
     }
-    /// The members that a filter keeps and that lie under `under` (empty: all).
-    pub fn select(&self, _under: &str, _filter: Filter) -> Result<Vec<&TreeFile>, SourceError> {
-        unimplemented!()
+
+    /// The members that a filter keeps and that are `under`, or lie under it (empty: all).
+    ///
+    /// # Errors
+    /// Every member so selected that no image can hold, at once: SRC-SPECIAL, LAYER-PATH,
+    /// LAYER-WHITEOUT, LAYER-TOO-LARGE, SRC-READ. SRC-IGNORE for a wrong `.dockerignore`.
+    pub fn select(&self, under: &str, filter: Filter) -> Result<Vec<&TreeFile>, SourceError> {
+        let mut rules = match filter {
+            Filter::All => Rules::All,
+            Filter::GitIgnore => Rules::Git(GitRules::of(self)?),
+            Filter::DockerIgnore => Rules::Docker(DockerRules::of(self)?),
+        };
+        let under = under.trim_start_matches("./").trim_end_matches('/');
+        let under = if under == "." { "" } else { under }.as_bytes();
+        let mut wanted = |path: &[u8]| is_under(path, under) && rules.keeps(path);
+        let mut problems: Vec<Refused> = self
+            .refused
+            .iter()
+            .filter(|(path, _)| wanted(path))
+            .map(|(_, why)| why.clone())
+            .collect();
+        if problems.len() > SHOWN_PROBLEMS {
+            let more = problems.len() - SHOWN_PROBLEMS;
+            problems.truncate(SHOWN_PROBLEMS);
+            problems.push(Refused::More { more });
+        }
+        if !problems.is_empty() {
+            return Err(SourceError::Refused(Problems(problems)));
+        }
+        let path = |file: &&TreeFile| wanted(file.path.as_str().as_bytes());
+        Ok(self.files.iter().filter(path).collect())
     }
-    /// The digest of a selection's canonical listing.
-    pub fn digest(&self, _members: &[&TreeFile]) -> TreeDigest {
-        unimplemented!()
+
+    /// The digest of a selection's canonical [`listing`](listing::listing).
+    pub fn digest(&self, members: &[&TreeFile]) -> TreeDigest {
+        TreeDigest(Digest::of(&listing::listing(members)))
     }
+}
+
+fn is_under(path: &[u8], under: &[u8]) -> bool {
+    under.is_empty()
+        || path
+            .strip_prefix(under)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+/// The digests of all files below [`FILE_LIMIT`], from the stat cache or from their bytes.
+fn digests<'f>(
+    folder: &OwnedFd,
+    found: &'f [Found],
+    cache: Option<StatCache<'_>>,
+) -> Result<BTreeMap<&'f [u8], Hashed>, SourceError> {
+    let mut hashed = BTreeMap::new();
+    let mut unknown = Vec::new();
+    for Found { path, kind } in found {
+        let FoundKind::File { stat, device } = kind else {
+            continue;
+        };
+        let known = cache
+            .as_ref()
+            .and_then(|cache| cache.digest(path, stat, *device));
+        match known {
+            Some(digest) => {
+                hashed.insert(path.as_slice(), Ok((*stat, digest)));
+            }
+            None if stat.size >= FILE_LIMIT => {}
+            None => unknown.push(path.as_slice()),
+        }
+    }
+    let results = hash::hash_all(folder, &unknown)?;
+    hashed.extend(unknown.iter().copied().zip(results));
+    if let Some(cache) = cache {
+        let sound = hashed.iter().filter_map(|(path, hashed)| {
+            let (stat, digest) = hashed.as_ref().ok()?;
+            Some((*path, stat, digest))
+        });
+        cache.finish(sound, unknown.len());
+    }
+    Ok(hashed)
+}
+
+fn member(path: &[u8], kind: &FoundKind, hashed: Option<Hashed>) -> Result<TreeFile, Refused> {
+    let shown = || escape(path);
+    let unreadable = |source| Refused::Unreadable {
+        path: shown(),
+        source,
+    };
+    let name = EntryPath::from_bytes(path).map_err(|error| Refused::Name(Arc::new(error)))?;
+    let (kind, digest) = match (kind, hashed) {
+        (FoundKind::File { .. }, Some(Ok((stat, digest)))) => {
+            let kind = if stat.executable() {
+                TreeKind::Executable(stat.size)
+            } else {
+                TreeKind::File(stat.size)
+            };
+            (kind, digest)
+        }
+        (FoundKind::File { .. }, Some(Err(error))) => return Err(unreadable(Arc::new(error))),
+        (FoundKind::File { stat, .. }, None) => {
+            return Err(Refused::TooLarge {
+                path: shown(),
+                size: stat.size,
+            });
+        }
+        (FoundKind::Symlink(target), _) => match std::str::from_utf8(target) {
+            Ok(text) => (TreeKind::Symlink(text.to_owned()), Digest::of(target)),
+            Err(_not_utf8) => return Err(Refused::Target { path: shown() }),
+        },
+        (FoundKind::Special(kind), _) => {
+            return Err(Refused::Special {
+                path: shown(),
+                kind,
+            });
+        }
+        (FoundKind::Unreadable(error), _) => return Err(unreadable(Arc::clone(error))),
+    };
+    Ok(TreeFile {
+        path: name,
+        kind,
+        digest,
+    })
 }

@@ -235,6 +235,11 @@ impl Store {
         }
     }
 
+    /// Reports something about a cache that stops nothing.
+    pub(crate) fn warn(&self, code: &'static str, text: String) {
+        self.reporter.warn(code, text);
+    }
+
     /// A path beside, for a file that will be renamed into the store.
     pub(crate) fn scratch_path(&self) -> PathBuf {
         self.scratch.path()

@@ -128,72 +128,73 @@ fn what_was_stored_is_found_again_by_the_next_process() {
     assert_eq!((before, after), (1, 0));
 }
 
+/// What is done to a store with the layers `one` and `two` and the memo `m`, and what is said.
+const DAMAGES: [(&str, fn(&Path), &str); 10] = [
+    (
+        "blob cut",
+        |root| {
+            std::fs::write(blob_file(root, "one"), b"short").unwrap();
+        },
+        "it has 5 bytes instead of 1000",
+    ),
+    (
+        "blob flipped, same size and mtime",
+        |root| flip(&blob_file(root, "one"), 7),
+        "its contents have the digest sha256:",
+    ),
+    (
+        "blob gone",
+        |root| std::fs::remove_file(blob_file(root, "one")).unwrap(),
+        "is not there",
+    ),
+    (
+        "blob is a folder",
+        |root| {
+            std::fs::remove_file(blob_file(root, "one")).unwrap();
+            std::fs::create_dir(blob_file(root, "one")).unwrap();
+        },
+        "it is not a file",
+    ),
+    (
+        "record cut",
+        |root| std::fs::write(record_file(root, "one"), b"{}").unwrap(),
+        "it is cut short",
+    ),
+    (
+        "record empty",
+        |root| std::fs::write(record_file(root, "one"), b"").unwrap(),
+        "it is cut short",
+    ),
+    (
+        "record flipped",
+        |root| flip(&record_file(root, "one"), 200),
+        "its checksum does not fit",
+    ),
+    (
+        "record of another key",
+        |root| {
+            std::fs::copy(record_file(root, "two"), record_file(root, "one")).unwrap();
+        },
+        "it was stored for another key",
+    ),
+    (
+        "record sealed but not JSON",
+        |root| {
+            let sealed = format!("{}\nnot json", Digest::of(b"not json"));
+            std::fs::write(record_file(root, "one"), sealed).unwrap();
+        },
+        "it is not a layer record",
+    ),
+    (
+        "memo flipped",
+        |root| flip(&memo_file(root, "m"), 75),
+        "its checksum does not fit",
+    ),
+];
+
 #[test]
 fn damage_is_a_warning_a_miss_and_healed() {
-    type Damage = fn(&Path);
-    let cases: [(&str, Damage, &str); 10] = [
-        (
-            "blob cut",
-            |root| {
-                std::fs::write(blob_file(root, "one"), b"short").unwrap();
-            },
-            "it has 5 bytes instead of 1000",
-        ),
-        (
-            "blob flipped, same size and mtime",
-            |root| flip(&blob_file(root, "one"), 7),
-            "its contents have the digest sha256:",
-        ),
-        (
-            "blob gone",
-            |root| std::fs::remove_file(blob_file(root, "one")).unwrap(),
-            "is not there",
-        ),
-        (
-            "blob is a folder",
-            |root| {
-                std::fs::remove_file(blob_file(root, "one")).unwrap();
-                std::fs::create_dir(blob_file(root, "one")).unwrap();
-            },
-            "it is not a file",
-        ),
-        (
-            "record cut",
-            |root| std::fs::write(record_file(root, "one"), b"{}").unwrap(),
-            "it is cut short",
-        ),
-        (
-            "record empty",
-            |root| std::fs::write(record_file(root, "one"), b"").unwrap(),
-            "it is cut short",
-        ),
-        (
-            "record flipped",
-            |root| flip(&record_file(root, "one"), 200),
-            "its checksum does not fit",
-        ),
-        (
-            "record of another key",
-            |root| {
-                std::fs::copy(record_file(root, "two"), record_file(root, "one")).unwrap();
-            },
-            "it was stored for another key",
-        ),
-        (
-            "record sealed but not JSON",
-            |root| {
-                let sealed = format!("{}\nnot json", Digest::of(b"not json"));
-                std::fs::write(record_file(root, "one"), sealed).unwrap();
-            },
-            "it is not a layer record",
-        ),
-        (
-            "memo flipped",
-            |root| flip(&memo_file(root, "m"), 75),
-            "its checksum does not fit",
-        ),
-    ];
-    for (name, damage, why) in cases {
+    for (name, damage, why) in DAMAGES {
         let dir = tempfile::tempdir().unwrap();
         let fill = |store: &Store| {
             store.put_memo(&Digest::of(b"m"), b"value").unwrap();
@@ -449,7 +450,7 @@ fn child() {
     let (store, warnings) = open(&root);
     let wait = || {
         println!("\nready");
-        std::thread::sleep(std::time::Duration::from_secs(60));
+        std::thread::sleep(std::time::Duration::from_mins(1));
     };
     match act.as_str() {
         "die between blob and record" => {
