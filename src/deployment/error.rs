@@ -26,6 +26,16 @@ pub enum Origin {
     },
 }
 
+impl Origin {
+    /// The file's name, or `--set`.
+    pub fn file(&self) -> &str {
+        match self {
+            Self::File { file, .. } => file,
+            Self::Set { .. } => "--set",
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -66,7 +76,7 @@ pub enum ConfigError {
     },
     #[error("{origin}: {path} looks like a secret and is written out")]
     Secret { origin: Origin, path: String },
-    #[error("{} more problems", count)]
+    #[error("{file}: {count} more problems", file = origin.file())]
     More { origin: Origin, count: usize },
     #[error("{first} and {second} both configure this folder")]
     Both { first: PathBuf, second: PathBuf },

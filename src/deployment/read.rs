@@ -17,18 +17,21 @@ use super::{
 /// Reads values; what has a wrong type was reported by the schema and reads as absent.
 pub(super) struct Reader<'a> {
     root: &'a Node,
+    /// The paths whose values have the right type.
+    origins: &'a BTreeMap<String, Origin>,
     pub(super) problems: Vec<ConfigError>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(root: &'a Node) -> Self {
+    pub(super) fn new(root: &'a Node, origins: &'a BTreeMap<String, Origin>) -> Self {
         Self {
             root,
+            origins,
             problems: Vec::new(),
         }
     }
 
-    pub(super) fn deployment(&mut self, origins: BTreeMap<String, Origin>) -> Deployment {
+    pub(super) fn deployment(&mut self) -> Deployment {
         let version = self.version();
         let github_url = self.url("deployment.github_url");
         Deployment {
@@ -46,7 +49,7 @@ impl<'a> Reader<'a> {
             files: self.files(),
             environment: self.variables("environment"),
             kubernetes: self.kubernetes(),
-            origins,
+            origins: self.origins.clone(),
         }
     }
 
@@ -287,7 +290,7 @@ impl<'a> Reader<'a> {
         rule: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
         let node = self.root.at(path)?;
-        let text = node.text()?;
+        let text = node.text().filter(|_| self.origins.contains_key(path))?;
         self.outcome(node, path, shown(node), rule(text))
     }
 

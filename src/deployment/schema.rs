@@ -181,7 +181,7 @@ pub(super) fn unknown(name: &str, above: &str, keys: &[Key], origin: Origin) -> 
     } else if LATER.contains(&path.as_str()) {
         Advice::Says("not supported in this version")
     } else if let Some(near) = nearest(name, keys.iter().map(|key| key.name)) {
-        Advice::DidYouMean(near.to_owned())
+        Advice::DidYouMean(join(above, near))
     } else if let Some(elsewhere) = same_name_elsewhere(name) {
         Advice::DidYouMean(elsewhere)
     } else {
