@@ -119,13 +119,22 @@ pub enum Shown {
 impl Shown {
     /// The first characters of a text.
     pub(super) fn new(text: &str) -> Self {
-        const LIMIT: usize = 100;
-        let mut short: String = text.chars().take(LIMIT).collect();
-        if short.len() < text.len() {
-            short.push('…');
-        }
-        Self::Text(short)
+        Self::Text(shortened(text, 100))
     }
+}
+
+/// At most `limit` characters of a text: a message must not fill a terminal.
+pub(super) fn shortened(text: &str, limit: usize) -> String {
+    let mut short: String = text.chars().take(limit).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// A dotted path for messages: it holds keys of the file, which a terminal must not obey.
+pub(super) fn printable_path(path: &str) -> String {
+    shortened(&path.escape_debug().to_string(), 100)
 }
 
 impl fmt::Display for Shown {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::platform::Platform;
 use crate::reference::{Reference, Tag};
 
-use super::error::{ConfigError, Origin, Shown};
+use super::error::{ConfigError, Origin, Shown, printable_path, shortened};
 use super::quantity::{InvalidQuantity, Quantity};
 use super::tree::Node;
 use super::{
@@ -251,7 +251,7 @@ impl<'a> Reader<'a> {
             if rules::is_secret_name(&entry.key) && !text.is_empty() {
                 self.problems.push(ConfigError::Secret {
                     origin: entry.value.origin.clone(),
-                    path: format!("{path}.{}", entry.key),
+                    path: printable_path(&format!("{path}.{}", entry.key)),
                 });
                 continue;
             }
@@ -334,7 +334,8 @@ impl<'a> Reader<'a> {
             origin: node.origin.clone(),
             path: path.to_owned(),
             value,
-            rule: rule.into(),
+            // Rules of other modules quote the whole value.
+            rule: shortened(&rule.into(), 400),
         });
     }
 }

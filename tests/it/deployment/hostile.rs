@@ -69,8 +69,13 @@ fn limits_hold_and_are_quick() {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains(expected), "{found:?}");
     }
-    // Long messages are shortened.
+    // Long messages are shortened, and a terminal has nothing to obey in them.
     let long = "x".repeat(mib - 100);
+    let found = problems("environment: {\"A\\e[2J\\u202e\": []}", &[]).concat();
+    assert!(
+        found.contains("environment.A\\u{1b}[2J\\u{202e}: expected a text"),
+        "{found}"
+    );
     for text in [
         format!("{long}: 1"),
         format!("deployment: {{name: {long}}}"),
@@ -78,6 +83,10 @@ fn limits_hold_and_are_quick() {
         format!("container: {{{long}: [], env: []}}"),
         format!("source: {{url: \"{long}\"}}"),
         format!("container: {{image: \"{long}\"}}"),
+        format!("platforms: [\"{long}\"]"),
+        format!("files: [{{from: \"../{long}\", to: /x}}]"),
+        format!("environment: {{{long}_KEY: x}}"),
+        format!("environment: {{{long}: []}}"),
     ] {
         for problem in problems(&text, &[]) {
             assert!(problem.len() < 1000, "{} bytes", problem.len());

@@ -237,3 +237,19 @@ fn the_reference_has_every_key_and_its_example_is_valid() {
         parse(example);
     }
 }
+
+#[test]
+fn every_code_is_in_the_list_of_errors() {
+    let page = repository().join("docs/reference/errors.md");
+    let page = fs_err::read_to_string(page).expect("the page");
+    let source = repository().join("src/deployment/error.rs");
+    let source = fs_err::read_to_string(source).expect("the source");
+    let codes: Vec<&str> = source
+        .split('"')
+        .filter(|text| text.starts_with("CFG-"))
+        .collect();
+    assert!(codes.len() >= 8, "{codes:?}");
+    for code in codes {
+        assert!(page.contains(&format!("| `{code}` |")), "{code} is missing");
+    }
+}
