@@ -26,6 +26,16 @@ pub enum Origin {
     },
 }
 
+impl Origin {
+    /// The file's name, or `--set`.
+    pub fn file(&self) -> &str {
+        match self {
+            Self::File { file, .. } => file,
+            Self::Set { .. } => "--set",
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -66,7 +76,7 @@ pub enum ConfigError {
     },
     #[error("{origin}: {path} looks like a secret and is written out")]
     Secret { origin: Origin, path: String },
-    #[error("{} more problems", count)]
+    #[error("{file}: {count} more problems", file = origin.file())]
     More { origin: Origin, count: usize },
     #[error("{first} and {second} both configure this folder")]
     Both { first: PathBuf, second: PathBuf },
@@ -109,13 +119,22 @@ pub enum Shown {
 impl Shown {
     /// The first characters of a text.
     pub(super) fn new(text: &str) -> Self {
-        const LIMIT: usize = 100;
-        let mut short: String = text.chars().take(LIMIT).collect();
-        if short.len() < text.len() {
-            short.push('…');
-        }
-        Self::Text(short)
+        Self::Text(shortened(text, 100))
     }
+}
+
+/// At most `limit` characters of a text: a message must not fill a terminal.
+pub(super) fn shortened(text: &str, limit: usize) -> String {
+    let mut short: String = text.chars().take(limit).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// A dotted path for messages: it holds keys of the file, which a terminal must not obey.
+pub(super) fn printable_path(path: &str) -> String {
+    shortened(&path.escape_debug().to_string(), 100)
 }
 
 impl fmt::Display for Shown {

@@ -206,8 +206,8 @@ impl Deployment {
         }
         let mut findings = schema::Findings::default();
         findings.section(&root, schema::ROOT, "");
-        let mut reader = read::Reader::new(&root);
-        let deployment = reader.deployment(findings.origins);
+        let mut reader = read::Reader::new(&root, &findings.origins);
+        let deployment = reader.deployment();
         problems.append(&mut findings.problems);
         problems.append(&mut reader.problems);
         if problems.is_empty() {

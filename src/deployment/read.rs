@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::platform::Platform;
 use crate::reference::{Reference, Tag};
 
-use super::error::{ConfigError, Origin, Shown};
+use super::error::{ConfigError, Origin, Shown, printable_path, shortened};
 use super::quantity::{InvalidQuantity, Quantity};
 use super::tree::Node;
 use super::{
@@ -17,18 +17,21 @@ use super::{
 /// Reads values; what has a wrong type was reported by the schema and reads as absent.
 pub(super) struct Reader<'a> {
     root: &'a Node,
+    /// The paths whose values have the right type.
+    origins: &'a BTreeMap<String, Origin>,
     pub(super) problems: Vec<ConfigError>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(root: &'a Node) -> Self {
+    pub(super) fn new(root: &'a Node, origins: &'a BTreeMap<String, Origin>) -> Self {
         Self {
             root,
+            origins,
             problems: Vec::new(),
         }
     }
 
-    pub(super) fn deployment(&mut self, origins: BTreeMap<String, Origin>) -> Deployment {
+    pub(super) fn deployment(&mut self) -> Deployment {
         let version = self.version();
         let github_url = self.url("deployment.github_url");
         Deployment {
@@ -46,7 +49,7 @@ impl<'a> Reader<'a> {
             files: self.files(),
             environment: self.variables("environment"),
             kubernetes: self.kubernetes(),
-            origins,
+            origins: self.origins.clone(),
         }
     }
 
@@ -248,7 +251,7 @@ impl<'a> Reader<'a> {
             if rules::is_secret_name(&entry.key) && !text.is_empty() {
                 self.problems.push(ConfigError::Secret {
                     origin: entry.value.origin.clone(),
-                    path: format!("{path}.{}", entry.key),
+                    path: printable_path(&format!("{path}.{}", entry.key)),
                 });
                 continue;
             }
@@ -287,7 +290,7 @@ impl<'a> Reader<'a> {
         rule: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
         let node = self.root.at(path)?;
-        let text = node.text()?;
+        let text = node.text().filter(|_| self.origins.contains_key(path))?;
         self.outcome(node, path, shown(node), rule(text))
     }
 
@@ -331,7 +334,8 @@ impl<'a> Reader<'a> {
             origin: node.origin.clone(),
             path: path.to_owned(),
             value,
-            rule: rule.into(),
+            // Rules of other modules quote the whole value.
+            rule: shortened(&rule.into(), 400),
         });
     }
 }

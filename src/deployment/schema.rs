@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::error::{Advice, ConfigError, Origin};
+use super::error::{Advice, ConfigError, Origin, printable_path, shortened};
 use super::tree::{Node, Style, Value};
 
 /// One key that may stand in a map.
@@ -181,7 +181,7 @@ pub(super) fn unknown(name: &str, above: &str, keys: &[Key], origin: Origin) -> 
     } else if LATER.contains(&path.as_str()) {
         Advice::Says("not supported in this version")
     } else if let Some(near) = nearest(name, keys.iter().map(|key| key.name)) {
-        Advice::DidYouMean(near.to_owned())
+        Advice::DidYouMean(join(above, near))
     } else if let Some(elsewhere) = same_name_elsewhere(name) {
         Advice::DidYouMean(elsewhere)
     } else {
@@ -189,7 +189,7 @@ pub(super) fn unknown(name: &str, above: &str, keys: &[Key], origin: Origin) -> 
     };
     ConfigError::Key {
         origin,
-        key: path.chars().take(100).collect(),
+        key: shortened(&path, 100),
         advice,
     }
 }
@@ -320,10 +320,7 @@ impl Findings {
     fn mistyped(&mut self, node: &Node, path: &str, expected: &'static str) {
         self.problems.push(ConfigError::Type {
             origin: node.origin.clone(),
-            path: if path.is_empty() { "the file" } else { path }
-                .chars()
-                .take(100)
-                .collect(),
+            path: printable_path(if path.is_empty() { "the file" } else { path }),
             expected,
             found: match &node.value {
                 Value::List(_) => "a list",
