@@ -1,17 +1,47 @@
-//! karisimbi: a daemonless native image builder. (skeleton)
+//! karisimbi: a daemonless native image builder.
+//!
+//! One build, straight through:
+//!
+//! ```text
+//! flags, deployment.yaml ─► settings ─► source tree ─► recipe.detect ─► recipe.needs
+//!    ─► base (of every platform) ─► facts ─► recipe.plan ─► steps and layer sources
+//!    ─► key ─► record? reuse : run steps, encode, store ─► audit ─► image ─► sink
+//! ```
+//!
+//! The modules, from the program down; each may import only those after it
+//! (`tests/it/architecture.rs` enforces it):
+//!
+//! * [`cli`]: one file per command; translates and prints.
+//! * [`settings`]: flags over environment over deployment.yaml over defaults, with origins.
+//! * [`pipeline`]: the build as above.
+//! * [`sink`]: registry, layout, archives.
+//! * [`recipe`]: reads a source tree, yields a plan; [`recipe::go`], [`recipe::files`].
+//! * [`plan`]: steps, layers and images as data.
+//! * [`base`]: names, resolution, facts, the embedded static base.
+//! * [`deployment`]: deployment.yaml, strictly.
+//! * [`image`]: documents, assembly, layouts, archives, verification, audit.
+//! * [`registry`]: the distribution protocol. [`net`]: one HTTP set-up.
+//! * [`source`]: trees, filters, stat cache, git.
+//! * [`store`]: blobs, records and inputs on this disk.
+//! * [`layer`]: entries → tar → diff id → compression → digest.
+//! * [`digest`], [`reference`], [`platform`], [`progress`], [`error`]: the words of all of them.
 
 pub mod base;
+pub mod cli;
 pub mod deployment;
 pub mod digest;
 pub mod error;
 pub mod image;
 pub mod layer;
 pub mod net;
+pub mod pipeline;
 pub mod plan;
 pub mod platform;
 pub mod progress;
 pub mod recipe;
 pub mod reference;
 pub mod registry;
+pub mod settings;
+pub mod sink;
 pub mod source;
 pub mod store;

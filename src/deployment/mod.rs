@@ -59,6 +59,8 @@ pub struct Deployment {
     pub kubernetes: Kubernetes,
     /// Where each value was written, by dotted path: `container.env.TZ`, `files[0].from`.
     pub origins: BTreeMap<String, Origin>,
+    /// The source text of each value, by the same paths.
+    pub texts: BTreeMap<String, String>,
 }
 
 /// `deployment.repo_type`: what the author says the repository is.
@@ -207,7 +209,8 @@ impl Deployment {
         let mut findings = schema::Findings::default();
         findings.section(&root, schema::ROOT, "");
         let mut reader = read::Reader::new(&root, &findings.origins);
-        let deployment = reader.deployment();
+        let mut deployment = reader.deployment();
+        deployment.texts = std::mem::take(&mut findings.texts);
         problems.append(&mut findings.problems);
         problems.append(&mut reader.problems);
         if problems.is_empty() {

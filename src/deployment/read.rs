@@ -50,6 +50,7 @@ impl<'a> Reader<'a> {
             environment: self.variables("environment"),
             kubernetes: self.kubernetes(),
             origins: self.origins.clone(),
+            texts: BTreeMap::new(),
         }
     }
 

@@ -222,9 +222,16 @@ pub(super) struct Findings {
     pub(super) problems: Vec<ConfigError>,
     /// Dotted path of every value, such as `container.env.TZ` or `files[0].from`.
     pub(super) origins: BTreeMap<String, Origin>,
+    /// The source text of every value, by the same paths; the items of a list joined by `, `.
+    pub(super) texts: BTreeMap<String, String>,
 }
 
 impl Findings {
+    fn keep(&mut self, path: &str, origin: &Origin, text: String) {
+        self.origins.insert(path.to_owned(), origin.clone());
+        self.texts.insert(path.to_owned(), text);
+    }
+
     /// Checks a map's keys and the types of their values.
     pub(super) fn section(&mut self, node: &Node, keys: &[Key], path: &str) {
         if node.is_null() {
@@ -289,8 +296,8 @@ impl Findings {
     }
 
     fn text(&mut self, node: &Node, path: &str) {
-        if node.text().is_some() {
-            self.origins.insert(path.to_owned(), node.origin.clone());
+        if let Some(text) = node.text() {
+            self.keep(path, &node.origin, text.to_owned());
         } else {
             self.mistyped(node, path, "a text");
         }
@@ -301,15 +308,14 @@ impl Findings {
             Value::Scalar {
                 text,
                 style: Style::Plain,
-            } if !text.is_empty() && fits(text) => {
-                self.origins.insert(path.to_owned(), node.origin.clone());
-            }
+            } if !text.is_empty() && fits(text) => self.keep(path, &node.origin, text.clone()),
             _ => self.mistyped(node, path, expected),
         }
     }
 
     fn items(&mut self, list: &Node, items: &[Node], path: &str) {
-        self.origins.insert(path.to_owned(), list.origin.clone());
+        let texts: Vec<&str> = items.iter().filter_map(Node::text).collect();
+        self.keep(path, &list.origin, texts.join(", "));
         for (index, item) in items.iter().enumerate() {
             if item.text().is_none() {
                 self.mistyped(item, &format!("{path}[{index}]"), "a text");

@@ -123,6 +123,16 @@ pub enum Network {
     Online,
 }
 
+impl Network {
+    /// The word as printed.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Online => "online",
+        }
+    }
+}
+
 /// What a step printed and how it ended.
 #[derive(Clone, Debug, Default)]
 pub struct StepOutcome {

@@ -8,11 +8,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::base::Target;
+pub use crate::deployment::FileMapping;
+pub use crate::source::Revision;
 use crate::error::AnyError;
 use crate::plan::{Evidence, Notice, Plan, Step, StepOutcome};
 use crate::platform::Platform;
 use crate::progress::Reporter;
-use crate::source::SourceTree;
+use crate::layer::TreeDigest;
+use crate::source::{SourceTree, listing};
 use crate::store::Store;
 
 /// What a recipe wants to know before its plan: the base that fits, unless the user names one.
@@ -51,32 +54,6 @@ pub struct Options {
     pub created: Option<i64>,
 }
 
-/// A commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Revision {
-    /// 40 hex digits.
-    pub commit: String,
-    /// Committer time, seconds since 1970.
-    pub time: i64,
-    /// The tag at this commit, if any.
-    pub tag: Option<String>,
-    /// The branch, if any.
-    pub branch: Option<String>,
-    /// Whether the work tree differs from the commit.
-    pub dirty: bool,
-}
-
-/// `files: [{from, to, mode}]`: a file or folder of the tree and its place in the image.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileMapping {
-    /// Path in the source tree; `.` is all of it.
-    pub from: String,
-    /// Absolute path in the image.
-    pub to: String,
-    /// Permission bits for files, `0644` or `0755`; none keeps the x bit.
-    pub mode: Option<u32>,
-}
-
 /// What recipes may use of the world.
 pub struct Context<'a> {
     /// Memos of tools, slots, caches.
@@ -88,7 +65,25 @@ pub struct Context<'a> {
     /// `--ca-file` and its like, for child processes.
     pub ca_file: Option<PathBuf>,
     /// `--offline`
-    pub offline: bool,
+    pub reach: crate::net::Reach,
+}
+
+impl Context<'_> {
+    /// The digest of members of a tree; their listing is kept, so that `--explain` can name the
+    /// files that changed.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn tree_digest(
+        &self,
+        tree: &SourceTree,
+        members: &[&crate::source::TreeFile],
+    ) -> Result<TreeDigest, RecipeError> {
+        let listing = listing::listing(members);
+        let digest = tree.digest(members);
+        self.store.put_memo(&digest.0, &listing)?;
+        Ok(digest)
+    }
 }
 
 impl std::fmt::Debug for Context<'_> {

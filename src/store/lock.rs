@@ -14,7 +14,7 @@ use crate::progress::Reporter;
 /// An exclusive lock across processes and threads, released when dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _file: fs::File,
+    file: fs::File,
 }
 
 fn open(path: &Path) -> Result<fs::File, StoreError> {
@@ -46,7 +46,18 @@ impl Lock {
             waiting();
             take(&file, path, FlockOperation::LockExclusive)?;
         }
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Lock {
+    /// The locked file (which is empty) under a second descriptor. A child process that gets it
+    /// keeps the lock for as long as it lives, even when this process is killed.
+    ///
+    /// # Errors
+    /// No free descriptor.
+    pub fn share(&self) -> io::Result<std::fs::File> {
+        self.file.file().try_clone()
     }
 }
 

@@ -1,0 +1,177 @@
+//! `karisimbi build`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::session::with_context;
+use super::source::{self, SourceArgs};
+use super::{Global, Outcome, output};
+use crate::error::AnyError;
+use crate::pipeline::{self, BuildRecord, Built, CacheUse, Origin, PipelineError, Request, Session};
+use crate::progress::Verb;
+use crate::settings::env::Environment;
+use crate::settings::{SettingsError, destinations};
+use crate::reference::ImageName;
+use crate::sink::{self, CORRUPT};
+
+/// Build images from deployments, source folders or Git URLs
+///
+/// Without --push and --output the image goes to oci:karisimbi-out/NAME:VERSION. The last line on
+/// stdout names the image as the next command takes it.
+#[derive(Debug, Args)]
+pub(super) struct Build {
+    #[command(flatten)]
+    source: SourceArgs,
+    /// Tag, or HOST/PROJECT/NAME:TAG; `KARISIMBI_REPO` gives HOST/PROJECT to tags without one
+    #[arg(short, long = "tag", value_name = "TAG|IMAGE")]
+    tags: Vec<String>,
+    /// Push to the registry that the tags or container.image name
+    #[arg(long)]
+    push: bool,
+    /// Write to oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE (- is stdout) or a registry
+    #[arg(short, long = "output", value_name = "IMAGE")]
+    outputs: Vec<String>,
+    #[command(flatten)]
+    cache: CacheArgs,
+    /// Fail when all layers of an image together have more bytes, such as 50MB
+    #[arg(long, value_name = "SIZE", value_parser = source::size)]
+    max_size: Option<u64>,
+    /// Say which field of which key changed since the last build of the same target
+    #[arg(long)]
+    explain: bool,
+    /// What stdout shows: the image's name, or the build record
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Write the image's digest to a file
+    #[arg(long, value_name = "FILE")]
+    digest_file: Option<PathBuf>,
+    /// Write the build record as JSON to a file
+    #[arg(long, visible_alias = "metadata-file", value_name = "FILE")]
+    record: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct CacheArgs {
+    /// Build every layer anew
+    #[arg(long, conflicts_with_all = ["verify_cache", "expect_cached"])]
+    no_cache: bool,
+    /// Build every layer anew and compare it with the cached one
+    #[arg(long)]
+    verify_cache: bool,
+    /// Fail when a layer had to be built
+    #[arg(long)]
+    expect_cached: bool,
+}
+
+/// What stdout shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// One line: the image's name
+    #[default]
+    Text,
+    /// The build record
+    Json,
+}
+
+impl Build {
+    pub(super) fn run(&self, global: &Global, environment: &Environment) -> Outcome {
+        let session = global.session(environment)?;
+        let cache = match (self.cache.no_cache, self.cache.verify_cache) {
+            (true, _) => CacheUse::Rebuild,
+            (_, true) => CacheUse::Verify,
+            _ => CacheUse::Reuse,
+        };
+        let requests = self.source.requests(&session, environment, cache)?;
+        if requests.len() > 1 && (self.digest_file.is_some() || self.record.is_some()) {
+            return Err(SettingsError::OneFileManyBuilds.into());
+        }
+        for mut request in requests {
+            request.max_size = self.max_size;
+            self.build(&request, &session, environment)?;
+        }
+        Ok(())
+    }
+
+    fn build(&self, request: &Request, session: &Session, environment: &Environment) -> Outcome {
+        let built = pipeline::build(request, session)?;
+        if self.explain {
+            explain(&built.record, session);
+        }
+        if self.cache.expect_cached {
+            expect_cached(&built.record)?;
+        }
+        let wanted = destinations::Wanted {
+            tags: &self.tags,
+            outputs: &self.outputs,
+            push: if self.push { destinations::Push::Yes } else { destinations::Push::No },
+            image: request.image.as_ref(),
+            project: environment.text("KARISIMBI_REPO"),
+        };
+        let places = destinations::choose(&wanted, &built.name, &built.version)?;
+        let line = match write(&built, &places, session) {
+            Err(error) if error.code() == CORRUPT => {
+                session.reporter.warn(CORRUPT, format!("{error}; building again"));
+                write(&pipeline::build(request, session)?, &places, session)?
+            }
+            other => other?,
+        };
+        self.write_files(&built)?;
+        self.print(&built, line)
+    }
+
+    fn print(&self, built: &Built, line: Option<String>) -> Outcome {
+        let text = match (self.format, line) {
+            // An archive on stdout leaves no room for more.
+            (_, None) => return Ok(()),
+            (Format::Text, Some(line)) => line,
+            (Format::Json, Some(_)) => {
+                serde_json::to_string_pretty(&built.record).map_err(SettingsError::json)?
+            }
+        };
+        Ok(output::data(&text).map_err(SettingsError::stdout)?)
+    }
+
+    fn write_files(&self, built: &Built) -> Result<(), AnyError> {
+        if let (Some(path), Some(digest)) = (&self.digest_file, built.record.digest) {
+            source::write_beside(path, &format!("{digest}\n"))?;
+        }
+        if let Some(path) = &self.record {
+            let json = serde_json::to_string_pretty(&built.record).map_err(SettingsError::json)?;
+            source::write_beside(path, &(json + "\n"))?;
+        }
+        Ok(())
+    }
+}
+
+fn write(built: &Built, places: &[ImageName], session: &Session) -> Result<Option<String>, AnyError> {
+    let artifact = sink::Artifact { images: &built.images, index: built.index.as_ref() };
+    with_context(session, |context| Ok(sink::write(&artifact, places, context)?))
+}
+
+fn explain(record: &BuildRecord, session: &Session) {
+    let say = |text: String| session.reporter.line(Verb::Explained, text);
+    match &record.explanation {
+        None => say("this target was not built here before".to_owned()),
+        Some(changes) if changes.is_empty() => say("nothing changed since the last build".to_owned()),
+        Some(changes) => {
+            for change in changes {
+                say(format!("{}: {}: {}", change.subject, change.field, change.text));
+            }
+        }
+    }
+}
+
+fn expect_cached(record: &BuildRecord) -> Result<(), PipelineError> {
+    let built: Vec<String> = record
+        .images
+        .iter()
+        .flat_map(|image| image.layers.iter().map(move |layer| (image, layer)))
+        .filter(|(_, layer)| layer.origin != Origin::Record)
+        .map(|(image, layer)| format!("{} ({})", layer.name, image.platform))
+        .collect();
+    if built.is_empty() {
+        return Ok(());
+    }
+    Err(PipelineError::NotCached { layers: built.join(", ") })
+}

@@ -1,0 +1,180 @@
+//! The command line: one file per command, each an argument type and a `run` that translates
+//! and prints.
+
+mod build;
+mod cache;
+mod completions;
+mod copy;
+mod detect;
+mod inspect;
+mod output;
+mod plan;
+mod session;
+mod source;
+mod tag;
+mod verify;
+mod version;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::error::{AnyError, Exit};
+use crate::settings::env::Environment;
+
+use output::ProgressMode;
+
+const GROUPS: &str = "\
+{about}
+
+Usage: {usage}
+
+Build:
+  build        Build images from deployments, source folders or Git URLs
+  detect       Show which recipe takes a source, and why
+  plan         Show what a build would do, as text, JSON or a mermaid graph
+
+Inspect:
+  inspect      Show an image's manifest, config and layers
+  verify       Recompute every digest, size and diff id of an image from its content
+
+Deploy:
+  copy         Copy an image from one place to another; digests stay
+  tag          Give an image in a registry another tag
+
+Maintain:
+  cache        Show, prune, verify or clear the cache
+  completions  Print shell completions
+  version      Print the version
+
+Options:
+{options}
+";
+
+/// Builds OCI images from Git repositories: no Dockerfile, no daemon, no root.
+///
+/// Recipes read the repository and assemble layers directly; equal inputs give equal bytes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "karisimbi",
+    version,
+    help_template = GROUPS,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// How events are shown on stderr
+    #[arg(long, global = true, value_enum, default_value_t)]
+    progress: ProgressMode,
+    /// Show warnings and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Also show what tools print
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// Cache folder (default: `KARISIMBI_CACHE_DIR`, else karisimbi in `XDG_CACHE_HOME` or ~/.cache)
+    #[arg(long, global = true, value_name = "DIR")]
+    cache_dir: Option<std::path::PathBuf>,
+    /// Trust the certificates of this PEM file too
+    #[arg(long, global = true, value_name = "FILE")]
+    ca_file: Option<std::path::PathBuf>,
+    /// Use what is on this disk and connect to nothing
+    #[arg(long, global = true)]
+    offline: bool,
+    /// Compressor threads (default: one per core); never changes bytes
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<std::num::NonZeroUsize>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Build(build::Build),
+    Detect(detect::Detect),
+    Plan(plan::Plan),
+    Inspect(inspect::Inspect),
+    Verify(verify::Verify),
+    Copy(copy::Copy),
+    Tag(tag::Tag),
+    Cache(cache::Cache),
+    Completions(completions::Completions),
+    Version(version::Version),
+}
+
+/// Parses, runs, prints the error, and yields the exit code.
+pub fn main(args: Vec<OsString>) -> ExitCode {
+    let environment = Environment::capture();
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let outcome = match cli.command {
+        Command::Build(command) => command.run(&cli.global, &environment),
+        Command::Detect(command) => command.run(&cli.global, &environment),
+        Command::Plan(command) => command.run(&cli.global, &environment),
+        Command::Inspect(command) => command.run(&cli.global, &environment),
+        Command::Verify(command) => command.run(&cli.global, &environment),
+        Command::Copy(command) => command.run(&cli.global, &environment),
+        Command::Tag(command) => command.run(&cli.global, &environment),
+        Command::Cache(command) => command.run(&cli.global, &environment),
+        Command::Completions(command) => command.run(),
+        Command::Version(command) => command.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::from(error.exit() as u8)
+        }
+    }
+}
+
+fn usage(error: &clap::Error) -> ExitCode {
+    let help = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    // A closed stdout is the reader's choice.
+    drop(error.print());
+    if help { ExitCode::SUCCESS } else { ExitCode::from(Exit::Usage as u8) }
+}
+
+/// The command tree, for completions and the reference.
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// The text of docs/reference/cli.md: every command's `--help`.
+pub fn reference() -> String {
+    let mut text = String::from("# Command line\n\nMade from `--help`; a test keeps it so.\n");
+    let mut root = command();
+    root.build();
+    let mut open = vec![(root, "karisimbi".to_owned())];
+    while let Some((mut command, name)) = open.pop() {
+        let help = command.render_long_help().to_string();
+        let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+        text.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", lines.join("\n").trim_end()));
+        let below: Vec<_> = command
+            .get_subcommands()
+            .map(|sub| (sub.clone(), format!("{name} {}", sub.get_name())))
+            .collect();
+        open.extend(below.into_iter().rev());
+    }
+    text
+}
+
+type Outcome = Result<(), AnyError>;

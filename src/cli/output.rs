@@ -1,0 +1,179 @@
+//! The only place that prints: data to stdout, events and errors to stderr.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Mutex;
+
+use clap::ValueEnum;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::error::AnyError;
+use crate::progress::{Event, Reporter, Verb};
+
+/// How events are shown (`--progress`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ProgressMode {
+    /// Lines, and bars when stderr is a terminal.
+    #[default]
+    Auto,
+    /// Lines only.
+    Plain,
+    /// One JSON object per event.
+    Json,
+}
+
+/// How much is shown (`-q`, `-v`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Volume {
+    /// Warnings and errors.
+    Quiet,
+    /// One line per event.
+    Normal,
+    /// Also the output of tools.
+    Verbose,
+}
+
+/// Shows the events of a build on stderr.
+#[derive(Debug)]
+pub struct Terminal {
+    json: Option<()>,
+    volume: Volume,
+    colour: Option<()>,
+    bars: MultiProgress,
+    active: Mutex<Vec<(String, ProgressBar)>>,
+}
+
+impl Terminal {
+    /// A reporter for this process's stderr; colour only on a terminal, and never with `NO_COLOR`.
+    pub fn new(mode: ProgressMode, volume: Volume, no_color: bool) -> Self {
+        let terminal = io::stderr().is_terminal() && mode == ProgressMode::Auto;
+        let bars = MultiProgress::new();
+        if !terminal || volume == Volume::Quiet {
+            bars.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        Self {
+            json: (mode == ProgressMode::Json).then_some(()),
+            volume,
+            colour: (terminal && !no_color).then_some(()),
+            bars,
+            active: Mutex::new(Vec::new()),
+        }
+    }
+
+    fn print(&self, text: &str) {
+        self.bars.suspend(|| write_stderr(text));
+    }
+
+    fn show_json(&self, event: &Event) {
+        let hidden = match event {
+            Event::Detail { .. } => self.volume < Volume::Verbose,
+            Event::Warning { .. } => false,
+            _ => self.volume == Volume::Quiet,
+        };
+        if !hidden && let Ok(line) = serde_json::to_string(event) {
+            self.print(&line);
+        }
+    }
+
+    fn show_line(&self, verb: Verb, text: &str) {
+        let word = format!("{:<8}", verb.word());
+        match self.colour {
+            Some(()) => self.print(&format!("\u{1b}[1;32m{word}\u{1b}[0m {text}")),
+            None => self.print(&format!("{word} {text}")),
+        }
+    }
+
+    fn move_bar(&self, name: &str, done: u64, total: Option<u64>) {
+        let Ok(mut active) = self.active.lock() else { return };
+        let index = active.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+            active.push((name.to_owned(), self.bars.add(new_bar(name, total))));
+            active.len() - 1
+        });
+        if let Some((_, bar)) = active.get(index) {
+            bar.set_position(done);
+        }
+    }
+
+    fn end_bar(&self, name: &str) {
+        let Ok(mut active) = self.active.lock() else { return };
+        if let Some(index) = active.iter().position(|(known, _)| known == name) {
+            let (_, bar) = active.swap_remove(index);
+            bar.finish_and_clear();
+            self.bars.remove(&bar);
+        }
+    }
+}
+
+fn new_bar(name: &str, total: Option<u64>) -> ProgressBar {
+    let template = match total {
+        Some(_) => "         {msg} {wide_bar} {bytes}/{total_bytes}",
+        None => "         {msg} {spinner} {elapsed}",
+    };
+    let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.with_message(name.to_owned())
+}
+
+impl Reporter for Terminal {
+    fn event(&self, event: Event) {
+        if self.json.is_some() {
+            return self.show_json(&event);
+        }
+        match event {
+            Event::Line { verb, text } if self.volume >= Volume::Normal => {
+                self.show_line(verb, &text);
+            }
+            Event::Warning { code, text } => self.print(&format!("warning[{code}]: {text}")),
+            Event::Detail { text } if self.volume >= Volume::Verbose => {
+                self.print(&format!("         {text}"));
+            }
+            Event::Progress { name, done, total } => self.move_bar(&name, done, total),
+            Event::Finished { name } => self.end_bar(&name),
+            Event::Line { .. } | Event::Detail { .. } => {}
+        }
+    }
+}
+
+/// Prints data, followed by a newline, to stdout.
+///
+/// # Errors
+/// Those of stdout; a closed pipe is no error, the reader has what it wanted.
+pub fn data(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// Stdout for data that is no text: an archive.
+pub fn stdout() -> Box<dyn Write> {
+    Box::new(io::stdout())
+}
+
+/// Prints an error with the chain of its causes and its next step.
+pub fn error(error: &AnyError) {
+    let mut text = format!("error[{}]: {error}", error.code());
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let line = error.to_string();
+        // Wrappers that repeat their source's words add nothing.
+        if !text.ends_with(&line) {
+            text.push_str("\n  because: ");
+            text.push_str(&line.replace('\n', "\n           "));
+        }
+        cause = error.source();
+    }
+    if let Some(hint) = error.hint() {
+        text.push_str("\nhint: ");
+        text.push_str(&hint);
+    }
+    write_stderr(&text);
+}
+
+fn write_stderr(text: &str) {
+    let mut stderr = io::stderr().lock();
+    // Without a stderr there is nobody to tell.
+    drop(writeln!(stderr, "{text}"));
+}

@@ -1,0 +1,114 @@
+//! What build, detect and plan share: which source, and the settings that flags give.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::error::AnyError;
+use crate::layer::Compression;
+use crate::pipeline::{CacheUse, Request, Session};
+use crate::platform::Platform;
+use crate::settings::env::Environment;
+use crate::settings::{self, Flags, Trust};
+
+/// Arguments that choose the source and its settings.
+#[derive(Debug, Args)]
+pub(super) struct SourceArgs {
+    /// Deployment folder, source folder, or Git URL: `URL[@REF][#DIRECTORY]`, `URL#REF:DIRECTORY`, or
+    /// a pasted `/tree/REF/DIRECTORY` address
+    #[arg(value_name = "WHAT", default_value = ".")]
+    pub(super) what: Vec<String>,
+    /// Branch, tag or commit of a Git URL
+    #[arg(long = "ref", value_name = "REF")]
+    reference: Option<String>,
+    /// Folder of the module below the source's root (`source.directory`)
+    #[arg(long, value_name = "DIR")]
+    directory: Option<String>,
+    /// Recipe: go or files (default: the first that fits)
+    #[arg(long, value_name = "NAME")]
+    recipe: Option<String>,
+    /// Base: static, scratch, oci:DIR[:TAG], or an image in a registry
+    #[arg(long, value_name = "NAME|IMAGE")]
+    base: Option<String>,
+    /// Platforms, separated by commas (default: linux/amd64)
+    #[arg(long = "platform", value_name = "OS/ARCH", value_delimiter = ',')]
+    platforms: Vec<Platform>,
+    /// Entrypoint in exec form: repeat it for each word, or give a JSON array
+    #[arg(long, value_name = "WORD|JSON", allow_hyphen_values = true)]
+    entrypoint: Vec<String>,
+    /// Sets any key of deployment.yaml; lists are JSON or separated by commas
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    sets: Vec<String>,
+    /// Obey a deployment.yaml found inside a cloned URL
+    #[arg(long)]
+    trust_config: bool,
+    /// Compression of layers
+    #[arg(long, value_enum, default_value_t)]
+    compression: CompressionArg,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum CompressionArg {
+    /// Read by every client
+    #[default]
+    Gzip,
+    /// Smaller and faster; refused by some clients
+    Zstd,
+}
+
+impl SourceArgs {
+    /// One request for each WHAT.
+    pub(super) fn requests(
+        &self,
+        session: &Session,
+        environment: &Environment,
+        cache: CacheUse,
+    ) -> Result<Vec<Request>, AnyError> {
+        let current = Environment::current_dir().map_err(settings::SettingsError::current_dir)?;
+        let flags = Flags {
+            reference: self.reference.clone(),
+            directory: self.directory.clone(),
+            recipe: self.recipe.clone(),
+            base: self.base.clone(),
+            platforms: self.platforms.clone(),
+            entrypoint: settings::words(&self.entrypoint)?,
+            sets: self.sets.iter().map(|text| settings::pair(text)).collect::<Result<_, _>>()?,
+            trust: if self.trust_config { Trust::CloneToo } else { Trust::LocalOnly },
+            compression: match self.compression {
+                CompressionArg::Gzip => Compression::Gzip,
+                CompressionArg::Zstd => Compression::Zstd,
+            },
+            cache,
+        };
+        self.what
+            .iter()
+            .map(|what| settings::request(what, &flags, &current, (session, environment)))
+            .collect()
+    }
+}
+
+/// A size such as `500MB`, `1GiB` or `1048576`, in bytes.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" => 1_000,
+        "m" | "mb" => 1_000_000,
+        "g" | "gb" => 1_000_000_000,
+        "ki" | "kib" => 1 << 10,
+        "mi" | "mib" => 1 << 20,
+        "gi" | "gib" => 1 << 30,
+        unit => return Err(format!("{unit:?} is no unit; use kB, MB, GB, KiB, MiB or GiB")),
+    };
+    let number: u64 = digits.trim().parse().map_err(|error| format!("{digits:?}: {error}"))?;
+    number.checked_mul(factor).ok_or_else(|| "too large".to_owned())
+}
+
+/// A file to write beside the image.
+pub(super) fn write_beside(path: &PathBuf, text: &str) -> Result<(), AnyError> {
+    let beside = path.with_extension("karisimbi-tmp");
+    fs_err::write(&beside, text)
+        .and_then(|()| fs_err::rename(&beside, path))
+        .map_err(|source| settings::SettingsError::Write { path: path.clone(), source })?;
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! `karisimbi version`
+
+use clap::Args;
+
+use super::{Outcome, output};
+use crate::settings::SettingsError;
+
+/// Print the version
+#[derive(Debug, Args)]
+pub(super) struct Version {}
+
+impl Version {
+    pub(super) fn run(&self) -> Outcome {
+        let text = format!(
+            "karisimbi {} (layer format {})",
+            env!("CARGO_PKG_VERSION"),
+            crate::layer::FORMAT_VERSION
+        );
+        Ok(output::data(&text).map_err(SettingsError::stdout)?)
+    }
+}

@@ -1,0 +1,103 @@
+//! What can stop a build, beside the errors of its parts.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::error::{AnyError, Coded, Exit};
+use crate::image::audit::Finding;
+use crate::layer::LayerError;
+use crate::store::StoreError;
+
+/// Why a build stopped.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what each field is")]
+pub enum PipelineError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("layer {layer}: {source}")]
+    Layer { layer: String, source: LayerError },
+    #[error("can't start {program}")]
+    Spawn { program: PathBuf, source: io::Error },
+    #[error("step \"{step}\" ended well, but did not write {output}")]
+    Output { step: String, output: String },
+    #[error("{path}: no recipe fits: {reasons}")]
+    NoRecipe { path: String, reasons: String },
+    #[error("there is no recipe \"{name}\"; there are: {known}")]
+    UnknownRecipe { name: String, known: String },
+    #[error("{}", show(.0))]
+    Audit(Vec<Finding>),
+    #[error("--expect-cached: {layers} had to be built")]
+    NotCached { layers: String },
+    #[error(
+        "--verify-cache: layer {layer} was rebuilt with other bytes\n  cached  {cached}\n  rebuilt {rebuilt}"
+    )]
+    Mismatch { layer: String, cached: String, rebuilt: String },
+    #[error("the image has {size} bytes; --max-size allows {limit}")]
+    TooLarge { size: u64, limit: u64 },
+    #[error("platform {platform} can't be built: images are for linux")]
+    Platform { platform: String },
+    /// An error of a recipe, a base, the source or an image.
+    #[error(transparent)]
+    Part(AnyError),
+}
+
+impl PipelineError {
+    /// An error of another module.
+    pub fn part(error: impl Into<AnyError>) -> Self {
+        Self::Part(error.into())
+    }
+}
+
+fn show(findings: &[Finding]) -> String {
+    let lines: Vec<String> =
+        findings.iter().map(|finding| format!("{}: {}", finding.code, finding.text)).collect();
+    lines.join("\n")
+}
+
+impl Coded for PipelineError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::Layer { source, .. } => source.code(),
+            Self::Spawn { .. } => "STEP-SPAWN",
+            Self::Output { .. } => "STEP-OUTPUT",
+            Self::NoRecipe { .. } => "SRC-NO-RECIPE",
+            Self::UnknownRecipe { .. } => "USE-RECIPE",
+            Self::Audit(findings) => findings.first().map_or("AUDIT", |finding| finding.code),
+            Self::NotCached { .. } => "CACHE-EXPECTED",
+            Self::Mismatch { .. } => "CACHE-MISMATCH",
+            Self::TooLarge { .. } => "IMAGE-SIZE",
+            Self::Platform { .. } => "USE-PLATFORM",
+            Self::Part(error) => error.code(),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Store(error) => error.exit(),
+            Self::Layer { source, .. } => source.exit(),
+            Self::UnknownRecipe { .. } | Self::Platform { .. } => Exit::Usage,
+            Self::Part(error) => error.exit(),
+            _ => Exit::Failed,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Layer { source, .. } => source.hint(),
+            Self::NoRecipe { .. } => Some(
+                "name one with --recipe; `--recipe files --base IMAGE --entrypoint PROGRAM` puts any \
+                 tree onto a base"
+                    .to_owned(),
+            ),
+            Self::Audit(findings) => findings.iter().find_map(|finding| finding.hint.clone()),
+            Self::NotCached { .. } => Some("--explain names the field that changed".to_owned()),
+            Self::Mismatch { .. } => {
+                Some("a tool is not reproducible, or the cache is damaged: karisimbi cache clear --layers".to_owned())
+            }
+            Self::Part(error) => error.hint(),
+            _ => None,
+        }
+    }
+}

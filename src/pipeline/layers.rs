@@ -1,0 +1,279 @@
+//! Obtains every layer of a plan: from its record, or by running steps and encoding.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::layer::{
+    Compression, Encoded, Input, Inputs, LayerError, LayerKey, LayerRecord, LayerSource,
+};
+use crate::plan::{Notice, Plan, Step};
+use crate::progress::{Verb, human_bytes};
+use crate::recipe::Recipe;
+
+use super::step::{self, Slot};
+use super::{PipelineError, Session};
+
+/// How the records of earlier builds are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheUse {
+    /// A layer with an equal key is reused.
+    #[default]
+    Reuse,
+    /// `--no-cache`: every layer is built; inputs and blobs are still kept.
+    Rebuild,
+    /// `--verify-cache`: every layer is built and compared with its record.
+    Verify,
+}
+
+/// Where a layer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Its key had a record.
+    Record,
+    /// Its step ran and wrote what an earlier one had written.
+    EqualOutput,
+    /// It was encoded now.
+    Built,
+}
+
+/// A layer and how it was obtained.
+#[derive(Clone, Debug)]
+pub struct Obtained {
+    /// Name in events and records.
+    pub name: String,
+    /// The key under which it is recorded.
+    pub key: LayerKey,
+    /// Descriptor, diff id, summary.
+    pub record: LayerRecord,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Milliseconds spent on its steps and on encoding.
+    pub milliseconds: u64,
+}
+
+/// The layers of a plan by the digest of their key, and what the recipe noticed on the way.
+pub(super) type Layers = BTreeMap<Digest, Obtained>;
+
+/// The key of a layer with what the pipeline adds to the source's own.
+pub fn full_key(source: &dyn LayerSource, compression: Compression) -> LayerKey {
+    let key = source.key().clone();
+    match compression {
+        Compression::Gzip => key,
+        Compression::Zstd => key.with("compression", "zstd"),
+    }
+}
+
+/// Obtains all layers of all images of the plan; equal keys are obtained once.
+pub(super) fn obtain(
+    plan: &Plan,
+    recipe: &dyn Recipe,
+    policy: (CacheUse, Compression),
+    session: &Session,
+) -> Result<(Layers, Vec<Notice>), PipelineError> {
+    let (cache, compression) = policy;
+    let mut layers = Layers::new();
+    let mut runner = Runner { plan, recipe, session, done: BTreeSet::new(), notices: Vec::new() };
+    for source in plan.images.iter().flat_map(|image| &image.layers) {
+        let key = full_key(source.as_ref(), compression);
+        if layers.contains_key(&key.digest()) {
+            continue;
+        }
+        let known = session.store.record(&key);
+        let layer = match (cache, known) {
+            (CacheUse::Reuse, Some(record)) => reused(source.as_ref(), key, record, Origin::Record),
+            (_, known) => {
+                let built = build(source, key, policy, &mut runner)?;
+                compare(cache, known.as_ref(), &built)?;
+                built
+            }
+        };
+        report(&layer, session);
+        layers.insert(layer.key.digest(), layer);
+    }
+    Ok((layers, runner.notices))
+}
+
+fn reused(source: &dyn LayerSource, key: LayerKey, record: LayerRecord, origin: Origin) -> Obtained {
+    Obtained { name: source.describe().name, key, record, origin, milliseconds: 0 }
+}
+
+fn compare(
+    cache: CacheUse,
+    known: Option<&LayerRecord>,
+    built: &Obtained,
+) -> Result<(), PipelineError> {
+    let Some(known) = known.filter(|_| cache == CacheUse::Verify) else { return Ok(()) };
+    let shown = |r: &LayerRecord| format!("diff id {}, digest {}", r.diff_id, r.descriptor.digest);
+    if known.diff_id == built.record.diff_id && known.descriptor.digest == built.record.descriptor.digest {
+        return Ok(());
+    }
+    Err(PipelineError::Mismatch {
+        layer: built.name.clone(),
+        cached: shown(known),
+        rebuilt: shown(&built.record),
+    })
+}
+
+fn report(layer: &Obtained, session: &Session) {
+    let size = human_bytes(layer.record.descriptor.size);
+    let (verb, text) = match layer.origin {
+        Origin::Record => (Verb::Reused, format!("{}, {size}: nothing changed", layer.name)),
+        Origin::EqualOutput => {
+            (Verb::Reused, format!("{}, {size}: its step wrote the same bytes", layer.name))
+        }
+        Origin::Built => {
+            (Verb::Built, format!("{}, {size}, {} ms", layer.name, layer.milliseconds))
+        }
+    };
+    session.reporter.line(verb, text);
+}
+
+/// Builds a layer whose key has no record.
+fn build(
+    source: &Arc<dyn LayerSource>,
+    key: LayerKey,
+    policy: (CacheUse, Compression),
+    runner: &mut Runner<'_>,
+) -> Result<Obtained, PipelineError> {
+    let started = Instant::now();
+    let session = runner.session;
+    let slots = runner.lock_slots(source.as_ref())?;
+    // Another process may have built the same layer while this one waited for the slots.
+    if policy.0 == CacheUse::Reuse
+        && !slots.is_empty()
+        && let Some(record) = session.store.record(&key)
+    {
+        return Ok(reused(source.as_ref(), key, record, Origin::Record));
+    }
+    let inputs = runner.run_all(&slots)?;
+    let failed = |error| PipelineError::Layer { layer: source.describe().name, source: error };
+    let output_key = source
+        .output_key(&inputs)
+        .map_err(failed)?
+        .map(|key| match policy.1 {
+            Compression::Gzip => key,
+            Compression::Zstd => key.with("compression", "zstd"),
+        });
+    let equal = output_key.as_ref().filter(|_| policy.0 == CacheUse::Reuse);
+    if let Some(record) = equal.and_then(|key| session.store.record(key)) {
+        session.store.put_record(&key, &record)?;
+        return Ok(Obtained {
+            milliseconds: milliseconds(started),
+            ..reused(source.as_ref(), key, record, Origin::EqualOutput)
+        });
+    }
+    let record = encode(source.as_ref(), &inputs, policy.1, session)?;
+    for key in output_key.iter().chain([&key]) {
+        session.store.put_record(key, &record)?;
+    }
+    Ok(Obtained {
+        milliseconds: milliseconds(started),
+        ..reused(source.as_ref(), key, record, Origin::Built)
+    })
+}
+
+fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Encodes a layer into the store: written beside, then renamed.
+fn encode(
+    source: &dyn LayerSource,
+    inputs: &Inputs,
+    compression: Compression,
+    session: &Session,
+) -> Result<LayerRecord, PipelineError> {
+    let writer = session.store.blob_writer()?;
+    let (writer, encoded) = session
+        .encoder
+        .encode(writer, compression, |out| source.write(inputs, out))
+        .map_err(|error| unwritable(source, error, session))?;
+    let Encoded { descriptor, diff_id, summary } = encoded;
+    session.store.commit_blob(writer, &descriptor.digest)?;
+    Ok(LayerRecord { descriptor, diff_id, summary })
+}
+
+fn unwritable(source: &dyn LayerSource, error: LayerError, session: &Session) -> PipelineError {
+    match error {
+        LayerError::Write { source } if is_full(&source) => {
+            PipelineError::Store(session.store.explain_write(source, 0))
+        }
+        error => PipelineError::Layer { layer: source.describe().name, source: error },
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Runs the steps that layers ask for, each at most once a build.
+struct Runner<'a> {
+    plan: &'a Plan,
+    recipe: &'a dyn Recipe,
+    session: &'a Session,
+    done: BTreeSet<Digest>,
+    notices: Vec<Notice>,
+}
+
+impl<'a> Runner<'a> {
+    /// The slots of all steps below a layer, locked in the plan's order (which is the same in
+    /// every process, so that two of them can't wait for each other).
+    fn lock_slots(&self, source: &dyn LayerSource) -> Result<Vec<(&'a Step, Slot)>, PipelineError> {
+        let wanted = self.wanted(source.inputs());
+        self.plan
+            .steps
+            .iter()
+            .filter(|step| wanted.contains(&step.key.digest()))
+            .map(|step| Ok((step, Slot::acquire(step, &self.session.store)?)))
+            .collect()
+    }
+
+    fn wanted(&self, inputs: &[Input]) -> BTreeSet<Digest> {
+        let mut wanted = BTreeSet::new();
+        let mut open: Vec<Digest> = steps_of(inputs).collect();
+        while let Some(digest) = open.pop() {
+            if wanted.insert(digest) {
+                let steps = self.plan.steps.iter().filter(|step| step.key.digest() == digest);
+                open.extend(steps.flat_map(|step| steps_of(&step.inputs)));
+            }
+        }
+        wanted
+    }
+
+    fn run_all(&mut self, slots: &[(&'a Step, Slot)]) -> Result<Inputs, PipelineError> {
+        let mut inputs = Inputs::default();
+        for (step, slot) in slots {
+            inputs.add_step(&step.key, slot.folder().to_owned());
+            if self.done.insert(step.key.digest()) {
+                self.run(step, slot)?;
+            }
+        }
+        Ok(inputs)
+    }
+
+    fn run(&mut self, step: &Step, slot: &Slot) -> Result<(), PipelineError> {
+        let started = Instant::now();
+        let outcome = step::run(step, slot, &self.session.reporter)?;
+        let notices = self.recipe.review(step, &outcome).map_err(PipelineError::Part)?;
+        self.notices.extend(notices);
+        if let Some(missing) = step.outputs.iter().find(|name| !slot.folder().join(name).exists()) {
+            return Err(PipelineError::Output { step: step.name.clone(), output: missing.clone() });
+        }
+        let text = format!("{}, {:.1} s", step.name, started.elapsed().as_secs_f64());
+        self.session.reporter.line(Verb::Ran, text);
+        Ok(())
+    }
+}
+
+fn steps_of(inputs: &[Input]) -> impl Iterator<Item = Digest> + '_ {
+    inputs.iter().filter_map(|input| match input {
+        Input::Step(digest) => Some(*digest),
+        Input::Tree(_) => None,
+    })
+}

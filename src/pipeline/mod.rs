@@ -1,0 +1,203 @@
+//! One build, straight through: source → recipe → base → plan → layers → audit → image.
+
+mod error;
+mod explain;
+mod finish;
+mod layers;
+mod prepare;
+mod record;
+mod step;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use serde::Serialize;
+
+use crate::image::{Document, Image};
+use crate::layer::{Compression, Encoder};
+use crate::platform::Platform;
+use crate::plan::Plan;
+use crate::progress::Reporter;
+use crate::recipe::{Options, Recipe};
+use crate::registry::{Client, CredentialPlaces, Credentials};
+use crate::reference::Reference;
+use crate::source::SourceTree;
+use crate::store::Store;
+
+pub use error::PipelineError;
+pub use explain::Explanation;
+pub use layers::{CacheUse, Origin, full_key};
+pub use prepare::{detect, prepare};
+pub use record::BuildRecord;
+
+/// What all builds of a process share.
+pub struct Session {
+    /// Blobs, records, inputs.
+    pub store: Arc<Store>,
+    /// Compressor threads.
+    pub encoder: Encoder,
+    /// Where events go.
+    pub reporter: Arc<dyn Reporter>,
+    /// What tools that fetch may see of the environment.
+    pub tool_env: BTreeMap<String, OsString>,
+    /// `--ca-file`
+    pub ca_file: Option<PathBuf>,
+    /// `--offline`
+    pub reach: crate::net::Reach,
+    /// How the registry client is set up, once it is needed: reading certificates takes time.
+    pub network: crate::net::NetSettings,
+    /// Where logins are looked for.
+    pub credentials: CredentialPlaces,
+    client: OnceLock<Arc<Client>>,
+}
+
+/// What to build, with every setting already decided.
+#[derive(Debug)]
+pub struct Request {
+    /// The source.
+    pub tree: SourceTree,
+    /// Names the source the same way in every build: its canonical path or its URL.
+    pub identity: String,
+    /// The public address of the source, for `org.opencontainers.image.source`; no credentials.
+    pub url: Option<String>,
+    /// Used when neither the deployment nor the source names anything: for file names only.
+    pub folder_name: String,
+    /// `--recipe`, or what the deployment says.
+    pub recipe: Option<String>,
+    /// `--base`, or what the deployment says.
+    pub base: Option<String>,
+    /// Platforms, in the order of the index.
+    pub platforms: Vec<Platform>,
+    /// For the recipe.
+    pub options: Options,
+    /// gzip or zstd.
+    pub compression: Compression,
+    /// How records are used.
+    pub cache: CacheUse,
+    /// `--max-size`: most bytes of all layers of one image.
+    pub max_size: Option<u64>,
+    /// `container.image`
+    pub image: Option<Reference>,
+    /// Every setting with its origin, for `plan`.
+    pub settings: Vec<SettingShown>,
+}
+
+/// A setting as `plan` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SettingShown {
+    /// Dotted path of the key in deployment.yaml.
+    pub key: String,
+    /// Its value as text.
+    pub value: String,
+    /// Where it comes from: a flag, a variable, `deployment.yaml:12:9`, a default.
+    pub origin: String,
+}
+
+/// A plan and what it was made from.
+pub struct Prepared {
+    /// The recipe that made it.
+    pub recipe: &'static dyn Recipe,
+    /// The plan.
+    pub plan: Plan,
+    /// Name of the image, for references and file names.
+    pub name: String,
+    /// Version of the image, for tags: a valid tag.
+    pub version: String,
+}
+
+/// A finished build.
+#[derive(Debug)]
+pub struct Built {
+    /// One image for each platform.
+    pub images: Vec<Image>,
+    /// The index, when there are several.
+    pub index: Option<Document>,
+    /// Name of the image.
+    pub name: String,
+    /// Version of the image.
+    pub version: String,
+    /// What was done and why.
+    pub record: BuildRecord,
+}
+
+impl Session {
+    /// A session; nothing is read or connected yet.
+    pub fn new(
+        store: Arc<Store>,
+        encoder: Encoder,
+        reporter: Arc<dyn Reporter>,
+        network: crate::net::NetSettings,
+        credentials: CredentialPlaces,
+    ) -> Self {
+        Self {
+            store,
+            encoder,
+            reporter,
+            tool_env: BTreeMap::new(),
+            ca_file: None,
+            reach: crate::net::Reach::Online,
+            network,
+            credentials,
+            client: OnceLock::new(),
+        }
+    }
+
+    /// The registry client, set up at its first use.
+    ///
+    /// # Errors
+    /// A certificate file that can't be read.
+    pub fn client(&self) -> Result<&Arc<Client>, PipelineError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let net = crate::net::Net::new(&self.network).map_err(PipelineError::part)?;
+        let credentials = Credentials::load(self.credentials.clone(), self.reporter.as_ref())
+            .map_err(PipelineError::part)?;
+        let client = Client::new(Arc::new(net), credentials, Arc::clone(&self.reporter));
+        Ok(self.client.get_or_init(|| Arc::new(client)))
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("store", &self.store.root()).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+/// Builds one request to its end; nothing is written outside the store.
+///
+/// # Errors
+/// The first of: source, recipe, base, step, layer, audit, image.
+pub fn build(request: &Request, session: &Session) -> Result<Built, PipelineError> {
+    let prepared = prepare(request, session)?;
+    build_prepared(request, prepared, session)
+}
+
+/// Builds a plan that was prepared before.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_prepared(
+    request: &Request,
+    prepared: Prepared,
+    session: &Session,
+) -> Result<Built, PipelineError> {
+    let policy = (request.cache, request.compression);
+    let (layers, notices) = layers::obtain(&prepared.plan, prepared.recipe, policy, session)?;
+    for notice in prepared.plan.notices.iter().chain(&notices) {
+        session.reporter.warn(notice.code, notice.text.clone());
+    }
+    finish::audit(&prepared.plan, &layers, request, session)?;
+    let (images, index) = finish::assemble(&prepared, &layers, request)?;
+    finish::report(&images, session);
+    let record = record::make(request, &prepared, &layers, (&images, index.as_ref()), session)?;
+    Ok(Built { images, index, name: prepared.name, version: prepared.version, record })
+}

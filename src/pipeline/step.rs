@@ -1,0 +1,129 @@
+//! Runs one step: closed environment, captured output, a locked slot.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use crate::plan::{Argument, Step, StepOutcome};
+use crate::progress::{Event, Reporter};
+use crate::store::{Lock, Store};
+
+use super::PipelineError;
+
+/// Most bytes kept of each of a step's streams: the end is what explains a failure.
+const KEPT_OUTPUT: usize = 1 << 20;
+/// Longest line passed on as an event.
+const LONGEST_LINE: usize = 4096;
+
+/// The slot of a step, held by this process until dropped.
+#[derive(Debug)]
+pub(super) struct Slot {
+    folder: PathBuf,
+    lock: Lock,
+}
+
+impl Slot {
+    /// Waits until no other build writes to the step's slot.
+    pub(super) fn acquire(step: &Step, store: &Store) -> Result<Self, PipelineError> {
+        let lock = store.lock(&format!("step-{}", step.slot.hex()))?;
+        Ok(Self { folder: store.step_slot(&step.slot)?, lock })
+    }
+
+    /// Where the step's outputs are.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// Runs the step to its end; a failure of the program is an outcome, not an error.
+pub(super) fn run(
+    step: &Step,
+    slot: &Slot,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<StepOutcome, PipelineError> {
+    let unable = |source| PipelineError::Spawn { program: step.program.clone(), source };
+    let mut command = Command::new(&step.program);
+    command
+        .args(step.args.iter().map(|argument| resolve(argument, slot)))
+        .env_clear()
+        .envs(step.env.iter().map(|(name, value)| (name, resolve(value, slot))))
+        .current_dir(&step.directory)
+        // The lock's (empty) file as stdin: should this process be killed, its orphan keeps the
+        // lock until it ends, so that no other build reads what it is still writing.
+        .stdin(slot.lock.share().map_err(unable)?)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(unable)?;
+    reporter.event(Event::Progress { name: step.name.clone(), done: 0, total: None });
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let (stdout, stderr) = std::thread::scope(|scope| {
+        let out = scope.spawn(|| out.map(|stream| capture(stream, None)));
+        let err = scope.spawn(|| err.map(|stream| capture(stream, Some(reporter.as_ref()))));
+        (join(out), join(err))
+    });
+    let status = child.wait().map_err(unable)?;
+    reporter.event(Event::Finished { name: step.name.clone() });
+    Ok(StepOutcome {
+        code: status.code(),
+        signal: status.signal(),
+        stdout,
+        stderr,
+        slot: slot.folder.clone(),
+    })
+}
+
+fn join(thread: std::thread::ScopedJoinHandle<'_, Option<String>>) -> String {
+    // A reader that panicked has nothing to show; the exit status still tells success from failure.
+    thread.join().unwrap_or_default().unwrap_or_default()
+}
+
+fn resolve(argument: &Argument, slot: &Slot) -> OsString {
+    match argument {
+        Argument::Text(text) | Argument::Secret(text) => text.clone(),
+        Argument::Output(name) => slot.folder.join(OsStr::new(name)).into_os_string(),
+    }
+}
+
+/// Reads a stream to its end and keeps its last lines.
+fn capture(stream: impl Read, reporter: Option<&dyn Reporter>) -> String {
+    let mut reader = BufReader::new(stream);
+    let mut kept: VecDeque<String> = VecDeque::new();
+    let mut size = 0;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // A limit, so that a program that never ends a line can't fill the memory.
+        match reader.by_ref().take(KEPT_OUTPUT as u64).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => break,
+            Ok(_) => {}
+        }
+        let text = String::from_utf8_lossy(&line).into_owned();
+        if let Some(reporter) = reporter {
+            let shown = text.trim_end().chars().take(LONGEST_LINE).collect();
+            reporter.event(Event::Detail { text: shown });
+        }
+        size += text.len();
+        kept.push_back(text);
+        while size > KEPT_OUTPUT && kept.len() > 1 {
+            size -= kept.pop_front().map_or(0, |dropped| dropped.len());
+        }
+    }
+    kept.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_end_of_a_long_output() {
+        let text = "x".repeat(99) + "\n";
+        let long = text.repeat(2 * KEPT_OUTPUT / text.len()) + "the end\n";
+        let kept = capture(long.as_bytes(), None);
+        assert!(kept.len() <= KEPT_OUTPUT && kept.ends_with("the end\n"), "{}", kept.len());
+    }
+}

@@ -1,0 +1,154 @@
+//! Settings: flags > environment > deployment.yaml > recipe > default, each with its origin.
+
+pub mod destinations;
+pub mod env;
+mod error;
+mod request;
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use crate::layer::Compression;
+use crate::net::{NetSettings, Proxies, Reach};
+use crate::pipeline::CacheUse;
+use crate::platform::Platform;
+use crate::registry::CredentialPlaces;
+
+use env::Environment;
+
+pub use error::SettingsError;
+pub use request::request;
+
+/// What the flags of build, detect and plan say, parsed.
+#[derive(Clone, Debug)]
+pub struct Flags {
+    /// `--ref`
+    pub reference: Option<String>,
+    /// `--directory`
+    pub directory: Option<String>,
+    /// `--recipe`
+    pub recipe: Option<String>,
+    /// `--base`
+    pub base: Option<String>,
+    /// `--platform`
+    pub platforms: Vec<Platform>,
+    /// `--entrypoint`
+    pub entrypoint: Vec<String>,
+    /// `--set`: dotted path and value.
+    pub sets: Vec<(String, String)>,
+    /// `--trust-config`
+    pub trust: Trust,
+    /// `--compression`
+    pub compression: Compression,
+    /// `--no-cache`, `--verify-cache`
+    pub cache: CacheUse,
+}
+
+/// Whose deployment.yaml is obeyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Only that of a local folder.
+    LocalOnly,
+    /// Also one found inside a cloned URL.
+    CloneToo,
+}
+
+/// The cache folder: flag, `KARISIMBI_CACHE_DIR`, `XDG_CACHE_HOME`, `HOME`.
+///
+/// # Errors
+/// CFG-CACHE-DIR when none of them is set.
+pub fn cache_dir(flag: Option<&Path>, environment: &Environment) -> Result<PathBuf, SettingsError> {
+    let own = || flag.map(Path::to_owned).or_else(|| environment.path("KARISIMBI_CACHE_DIR"));
+    let shared = || environment.path("XDG_CACHE_HOME").map(|dir| dir.join("karisimbi"));
+    let home = || environment.path("HOME").map(|dir| dir.join(".cache/karisimbi"));
+    let folder = own().or_else(shared).or_else(home).ok_or(SettingsError::NoCacheDir)?;
+    std::path::absolute(&folder).map_err(SettingsError::current_dir)
+}
+
+/// Compressor threads: flag, `KARISIMBI_THREADS`, one per core.
+///
+/// # Errors
+/// A value that is no number.
+pub fn threads(flag: Option<NonZeroUsize>, environment: &Environment) -> Result<usize, SettingsError> {
+    if let Some(threads) = flag {
+        return Ok(threads.get());
+    }
+    match environment.text("KARISIMBI_THREADS") {
+        Some(text) => text.parse::<NonZeroUsize>().map(NonZeroUsize::get).map_err(|source| {
+            SettingsError::Number { name: "KARISIMBI_THREADS", value: text.to_owned(), source }
+        }),
+        // A machine that does not tell its cores gets one thread: slower, never wrong.
+        None => Ok(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
+    }
+}
+
+/// `SOURCE_DATE_EPOCH`, in seconds since 1970.
+///
+/// # Errors
+/// A value that is no number.
+pub fn source_date_epoch(environment: &Environment) -> Result<Option<i64>, SettingsError> {
+    let Some(text) = environment.text("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let name = "SOURCE_DATE_EPOCH";
+    let seconds: u32 = text
+        .parse()
+        .map_err(|source| SettingsError::Number { name, value: text.to_owned(), source })?;
+    Ok(Some(i64::from(seconds)))
+}
+
+/// Certificates, proxies and limits of HTTP.
+pub fn network(ca_file: Option<&Path>, reach: Reach, environment: &Environment) -> NetSettings {
+    let either = |upper: &str, lower: &str| {
+        environment.text(lower).or_else(|| environment.text(upper)).map(str::to_owned)
+    };
+    NetSettings {
+        ca_files: ca_file.map(Path::to_owned).into_iter().collect(),
+        ssl_cert_file: environment.path("SSL_CERT_FILE"),
+        ssl_cert_dir: environment.path("SSL_CERT_DIR"),
+        proxies: Proxies {
+            http: either("HTTP_PROXY", "http_proxy"),
+            https: either("HTTPS_PROXY", "https_proxy"),
+            all: either("ALL_PROXY", "all_proxy"),
+            no_proxy: either("NO_PROXY", "no_proxy"),
+        },
+        reach,
+        ..NetSettings::default()
+    }
+}
+
+/// Where registry logins are looked for.
+///
+/// # Errors
+/// `REGISTRY_PASSWORD` without `REGISTRY_USERNAME`, or the reverse.
+pub fn credential_places(environment: &Environment) -> Result<CredentialPlaces, SettingsError> {
+    let mut places = CredentialPlaces::default();
+    places.registry_auth_file = environment.path("REGISTRY_AUTH_FILE");
+    places.xdg_runtime_dir = environment.path("XDG_RUNTIME_DIR");
+    places.xdg_config_home = environment.path("XDG_CONFIG_HOME");
+    places.docker_config = environment.path("DOCKER_CONFIG");
+    places.home = environment.path("HOME");
+    places.path = environment.path("PATH").map(PathBuf::into_os_string);
+    Ok(places)
+}
+
+/// `PATH=VALUE`
+///
+/// # Errors
+/// USE-SET when there is no `=`.
+pub fn pair(text: &str) -> Result<(String, String), SettingsError> {
+    text.split_once('=')
+        .filter(|(path, _)| !path.is_empty())
+        .map(|(path, value)| (path.to_owned(), value.to_owned()))
+        .ok_or_else(|| SettingsError::Set { text: text.to_owned() })
+}
+
+/// The words of an exec form: a single JSON array, or one word for each value.
+///
+/// # Errors
+/// USE-ENTRYPOINT for JSON that is not an array of strings.
+pub fn words(values: &[String]) -> Result<Vec<String>, SettingsError> {
+    match values {
+        [json] if json.trim_start().starts_with('[') => serde_json::from_str(json)
+            .map_err(|source| SettingsError::Words { text: json.clone(), source }),
+        words => Ok(words.to_vec()),
+    }
+}
