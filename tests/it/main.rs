@@ -10,6 +10,7 @@ mod go;
 mod image;
 mod layer;
 mod registry;
+mod registry_server;
 mod robustness;
 mod source;
 mod store;
