@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
     bytes: Arc<AtomicU64>,
+    abandoned: Arc<AtomicBool>,
     size: u64,
 }
 
@@ -21,6 +22,11 @@ impl Sent {
     /// Bytes handed over so far.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The answer has come before the end of the body: the rest is not wanted.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
     }
 
     /// Whether that is all of them.
@@ -50,7 +56,8 @@ impl StreamBody {
         // Two parts in flight: one being read while one is being sent.
         let (sender, parts) = mpsc::channel(2);
         let sent = Sent {
-            bytes: Arc::new(AtomicU64::new(0)),
+            bytes: Arc::default(),
+            abandoned: Arc::default(),
             size,
         };
         let body = Self {
@@ -82,6 +89,10 @@ impl Body for StreamBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.sent.abandoned.load(Ordering::Relaxed) {
+            let error = io::Error::other("the answer came before the end");
+            return Poll::Ready(Some(Err(error)));
+        }
         let part = std::task::ready!(self.parts.poll_recv(context));
         Poll::Ready(match part {
             Some(Ok(bytes)) if bytes.len() as u64 <= self.remaining => {

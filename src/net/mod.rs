@@ -278,17 +278,22 @@ fn proxies(settings: &Proxies) -> Result<Vec<Proxy>, NetError> {
         "localhost,127.0.0.0/8,::1,{}",
         settings.no_proxy.as_deref().unwrap_or_default()
     );
-    type Make = fn(&str) -> reqwest::Result<Proxy>;
-    let all: [(&'static str, &Option<String>, Make); 3] = [
-        ("http_proxy", &settings.http, |url| Proxy::http(url)),
-        ("HTTPS_PROXY", &settings.https, |url| Proxy::https(url)),
-        ("ALL_PROXY", &settings.all, |url| Proxy::all(url)),
+    let named = [
+        ("http_proxy", &settings.http),
+        ("HTTPS_PROXY", &settings.https),
+        ("ALL_PROXY", &settings.all),
     ];
-    all.into_iter()
-        .filter_map(|(name, url, make)| Some((name, url.as_deref()?, make)))
-        .filter(|(_, url, _)| !url.is_empty())
-        .map(|(name, url, make)| {
-            let proxy = make(url).map_err(|source| NetError::Proxy {
+    named
+        .into_iter()
+        .filter_map(|(name, url)| Some((name, url.as_deref()?)))
+        .filter(|(_, url)| !url.is_empty())
+        .map(|(name, url)| {
+            let proxy = match name {
+                "http_proxy" => Proxy::http(url),
+                "HTTPS_PROXY" => Proxy::https(url),
+                _ => Proxy::all(url),
+            };
+            let proxy = proxy.map_err(|source| NetError::Proxy {
                 name,
                 source: source.without_url(),
             })?;

@@ -15,14 +15,18 @@ pub(crate) fn shown_url(url: &Url) -> String {
     shown.set_query(None);
     let query: Vec<String> = url
         .query_pairs()
-        .map(|(name, value)| match SHOWN.contains(&name.as_ref()) {
-            true => format!("{name}={value}"),
-            false => format!("{name}=…"),
+        .map(|(name, value)| {
+            if SHOWN.contains(&name.as_ref()) {
+                format!("{name}={value}")
+            } else {
+                format!("{name}=…")
+            }
         })
         .collect();
-    match query.is_empty() {
-        true => shown.to_string(),
-        false => format!("{shown}?{}", query.join("&")),
+    if query.is_empty() {
+        shown.to_string()
+    } else {
+        format!("{shown}?{}", query.join("&"))
     }
 }
 

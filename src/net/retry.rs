@@ -80,7 +80,7 @@ mod tests {
             let pause = pause_before(next, patience, None).as_millis();
             assert!((low..=high).contains(&pause), "{next}: {pause}");
         }
-        let asked = Some(Duration::from_secs(3600));
+        let asked = Some(Duration::from_hours(1));
         assert_eq!(pause_before(2, patience, asked).as_secs(), 120);
     }
 }

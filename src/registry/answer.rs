@@ -6,8 +6,10 @@ use reqwest::header::SERVER;
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
-use super::error::{Again, Failure, Policy, RegistryError};
-use super::wire::{Doing, Wire};
+use super::call::Doing;
+use super::error::{Policy, RegistryError};
+use super::failure::{Again, Failure};
+use super::wire::Wire;
 use crate::net::{plain_words, retry_after};
 
 const LARGEST: usize = 8 * 1024;
@@ -52,9 +54,10 @@ impl Answer {
             .map(|document| document.errors)
             .unwrap_or_default();
         let codes: Vec<&str> = items.iter().map(|item| item.code.as_str()).collect();
-        let said = match items.is_empty() {
-            false => items.iter().map(Item::words).collect::<Vec<_>>().join("; "),
-            true => page_words(&body, status, &response),
+        let said = if items.is_empty() {
+            page_words(&body, status, &response)
+        } else {
+            items.iter().map(Item::words).collect::<Vec<_>>().join("; ")
         };
         Self {
             status,
@@ -181,9 +184,10 @@ impl Answer {
 
 impl Item {
     fn words(&self) -> String {
-        let message = match self.message.is_empty() {
-            true => self.code.clone(),
-            false => self.message.clone(),
+        let message = if self.message.is_empty() {
+            self.code.clone()
+        } else {
+            self.message.clone()
         };
         match &self.detail {
             serde_json::Value::String(detail) if !detail.is_empty() => {

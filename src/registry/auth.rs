@@ -1,103 +1,23 @@
 //! Logging in: what a host asks for is learned once; tokens are asked for by one request at a
 //! time, reused while they cover what is needed, and replaced when refused.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
-use serde::Deserialize;
 use tokio::sync::Mutex;
 use url::Url;
 
 use super::answer::Answer;
+use super::call::{Call, Doing};
 use super::challenge::{Challenge, challenges};
-use super::credentials::{Login, LoginKind, Secret};
-use super::error::{Failure, RegistryError};
-use super::token;
-use super::wire::{Call, Doing, Payload, Unauthorized, Wire};
+use super::credentials::{Login, LoginKind};
+use super::error::RegistryError;
+use super::failure::Failure;
+use super::scopes::Scopes;
+use super::token::{self, Header, Issuer, Token};
+use super::wire::Wire;
 use crate::net::{NetError, authority, plain_words};
 use crate::reference::{Host, Repository};
-
-/// What is allowed in a repository.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Access {
-    Pull,
-    /// Push alone is useless: every push begins with questions.
-    PullPush,
-}
-
-/// What a token is for: access by repository path, on one host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Scopes(BTreeMap<String, Access>);
-
-impl Scopes {
-    pub(super) fn of(repository: &Repository, access: Access) -> Self {
-        Self(BTreeMap::from([(repository.path.clone(), access)]))
-    }
-
-    /// Adds the right to pull from `sources` on the same host, which a mount needs.
-    pub(super) fn with_sources(mut self, target: &Repository, sources: &[Repository]) -> Self {
-        for source in sources.iter().filter(|source| source.host == target.host) {
-            self.0.entry(source.path.clone()).or_insert(Access::Pull);
-        }
-        self
-    }
-
-    pub(super) fn may_push(&self, repository: &Repository) -> bool {
-        self.0.get(&repository.path) == Some(&Access::PullPush)
-    }
-
-    pub(super) fn covers(&self, needed: &Self) -> bool {
-        needed
-            .0
-            .iter()
-            .all(|(path, access)| self.0.get(path).is_some_and(|have| have >= access))
-    }
-
-    /// `repository:PATH:pull,push`, one for each repository.
-    pub(super) fn parameters(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(|(path, access)| {
-            let actions = match access {
-                Access::Pull => "pull",
-                Access::PullPush => "pull,push",
-            };
-            format!("repository:{path}:{actions}")
-        })
-    }
-}
-
-/// An `Authorization` header.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) enum Header {
-    Basic(HeaderValue),
-    Bearer(HeaderValue),
-}
-
-impl Header {
-    pub(super) fn value(&self) -> HeaderValue {
-        match self {
-            Self::Basic(value) | Self::Bearer(value) => value.clone(),
-        }
-    }
-
-    pub(super) fn bearer(token: &str) -> Option<Self> {
-        sensitive(&format!("Bearer {token}")).map(Self::Bearer)
-    }
-
-    pub(super) fn basic(user: &str, password: &Secret) -> Option<Self> {
-        let pair = STANDARD.encode(format!("{user}:{}", password.reveal()));
-        sensitive(&format!("Basic {pair}")).map(Self::Basic)
-    }
-}
-
-fn sensitive(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
 
 /// One login at one host.
 pub(super) struct Account {
@@ -122,53 +42,6 @@ enum Scheme {
     Basic,
     /// Remembered for good: Harbor answers `Basic` to an expired bearer token.
     Bearer(Issuer),
-}
-
-/// A token server.
-#[derive(Clone)]
-pub(super) struct Issuer {
-    pub(super) realm: Url,
-    pub(super) service: Option<String>,
-}
-
-/// A token, what it is for, and until when it is used.
-pub(super) struct Token {
-    pub(super) header: Header,
-    pub(super) scopes: Scopes,
-    pub(super) good_until: Instant,
-    /// The claims of a JWT, read for messages only.
-    pub(super) claims: Option<Claims>,
-}
-
-/// What a JWT says that it grants (distribution, "Token Authentication Specification").
-#[derive(Deserialize)]
-pub(super) struct Claims {
-    access: Vec<Granted>,
-}
-
-#[derive(Deserialize)]
-struct Granted {
-    name: String,
-    actions: Option<Vec<String>>,
-}
-
-impl Claims {
-    /// The claims of a token that is a JWT with an `access` list.
-    pub(super) fn of(token: &str) -> Option<Self> {
-        let payload = token.split('.').nth(1)?;
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
-    }
-
-    fn grants_push(&self, path: &str) -> bool {
-        self.access.iter().any(|granted| {
-            granted.name == path
-                && granted
-                    .actions
-                    .iter()
-                    .flatten()
-                    .any(|action| action == "push" || action == "*")
-        })
-    }
 }
 
 impl Account {
@@ -288,15 +161,15 @@ impl Account {
         if let Some(token) = state.tokens.iter().find(|t| t.scopes.covers(scopes)) {
             return Ok(Some(token.header.clone()));
         }
-        let issued = token::issue(wire, self, &issuer, scopes).await;
+        let result = token::issue(wire, self, &issuer, scopes).await;
         if let Err(Failure {
             error: RegistryError::LoginRefused { .. },
             ..
-        }) = &issued
+        }) = &result
         {
             state.refused = true;
         }
-        let token = issued?;
+        let token = result?;
         let header = token.header.clone();
         state.tokens.push(token);
         Ok(Some(header))
@@ -366,14 +239,8 @@ impl Account {
         let mut url = home.clone();
         url.set_path("/v2/");
         let repository = self.nowhere();
-        let mut call = Call {
-            method: Method::GET,
-            url,
-            headers: HeaderMap::new(),
-            payload: Payload::Empty,
-            unauthorized: Unauthorized::Return,
-            doing: &self.asking(&repository),
-        };
+        let doing = self.asking(&repository);
+        let mut call = Call::new(Method::GET, url, &doing);
         wire.hops(&mut call, home, None).await
     }
 
@@ -409,13 +276,12 @@ impl Account {
             }));
         }
         match asked.first() {
-            None => Ok(Scheme::Open),
             Some(_) if asked.contains(&Challenge::Basic) => Ok(Scheme::Basic),
             Some(Challenge::Other(scheme)) => Err(RegistryError::Scheme {
                 host: self.host.to_string(),
                 scheme: plain_words(scheme),
             }),
-            Some(_) => Ok(Scheme::Open),
+            Some(_) | None => Ok(Scheme::Open),
         }
     }
 
@@ -437,23 +303,13 @@ impl Account {
     }
 }
 
-/// How long a token is used: until less than a fifth of its life, or a minute, is left.
-pub(super) fn useful_life(seconds: u64) -> Duration {
-    let life = Duration::from_secs(seconds.min(86_400));
-    let spare = (life / 5).max(Duration::from_mins(1).min(life / 2));
-    life - spare
-}
-
 /// Plain HTTP is tried on this machine alone; Docker Hub's registry has a name of its own.
 fn first_guess(host: &Host) -> Result<Url, RegistryError> {
     let name = match host.as_str() {
         "docker.io" | "index.docker.io" => "registry-1.docker.io",
         other => other,
     };
-    let scheme = match host.is_loopback() {
-        true => "http",
-        false => "https",
-    };
+    let scheme = if host.is_loopback() { "http" } else { "https" };
     Url::parse(&format!("{scheme}://{name}/")).map_err(|_syntax| no_address(host))
 }
 

@@ -34,7 +34,9 @@ fn parse(text: &str) -> Vec<Challenge> {
     for item in items(text) {
         // A new scheme begins an item (`Bearer realm="…"`); other items continue the last one.
         let (scheme, parameter) = match item.split_once([' ', '\t']) {
-            Some((scheme, rest)) if !scheme.contains('=') => (Some(scheme), rest.trim()),
+            Some((scheme, rest)) if !scheme.contains('=') && !rest.trim().starts_with('=') => {
+                (Some(scheme), rest.trim())
+            }
             None if !item.contains('=') => (Some(item), ""),
             _ => (None, item),
         };

@@ -1,7 +1,6 @@
 //! What a registry can answer, in words that lead to the next step.
 
 use std::io;
-use std::time::Duration;
 
 use super::credentials::CredentialsError;
 use crate::digest::Digest;
@@ -394,49 +393,10 @@ impl Coded for RegistryError {
 fn refused_hint(user: &str) -> String {
     let word = user.trim_start_matches("robot");
     let bare = user.starts_with("robot") && word.chars().count() <= 1;
-    match bare || (user.contains('+') && !user.contains('$')) {
+    if bare || (user.contains('+') && !user.contains('$')) {
         // `robot$project+name` inside double quotes loses what a shell takes for a variable.
-        true => "the name lost its \"$…\": quote it in single quotes".to_owned(),
-        false => "is the password or robot secret wrong, expired or disabled?".to_owned(),
-    }
-}
-
-/// An error, and whether the same thing may be tried again.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) error: RegistryError,
-    pub(super) again: Again,
-}
-
-/// Whether to try again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Again {
-    /// The same request would fail the same way.
-    Never,
-    /// Once per transfer: an expired token, a body damaged on the way.
-    Once,
-    /// Until the attempts are used up, after the pause that the registry asked for, if any.
-    After(Option<Duration>),
-}
-
-impl From<RegistryError> for Failure {
-    fn from(error: RegistryError) -> Self {
-        let again = match &error {
-            RegistryError::Net(error) if error.is_transient() => Again::After(None),
-            _ => Again::Never,
-        };
-        Self { error, again }
-    }
-}
-
-impl From<NetError> for Failure {
-    fn from(error: NetError) -> Self {
-        RegistryError::Net(error).into()
-    }
-}
-
-impl From<CredentialsError> for Failure {
-    fn from(error: CredentialsError) -> Self {
-        RegistryError::Credentials(error).into()
+        "the name lost its \"$…\": quote it in single quotes".to_owned()
+    } else {
+        "is the password or robot secret wrong, expired or disabled?".to_owned()
     }
 }

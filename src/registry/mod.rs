@@ -9,12 +9,16 @@
 mod answer;
 mod auth;
 mod bar;
+mod blob;
+mod call;
 mod challenge;
 mod credentials;
 mod error;
+mod failure;
 mod location;
 mod pull;
 mod push;
+mod scopes;
 mod token;
 mod wire;
 
@@ -34,7 +38,7 @@ use crate::reference::{Reference, Repository, Tag};
 pub use credentials::{CredentialPlaces, Credentials, CredentialsError, ExplicitLogin, Secret};
 pub use error::{Policy, RegistryError};
 
-use auth::{Access, Scopes};
+use scopes::{Access, Scopes};
 use wire::Wire;
 
 /// A client of all registries. Its methods block and may be called from several threads at once;
@@ -126,8 +130,8 @@ impl Client {
         self.run(self.wire.fetch_manifest(reference))
     }
 
-    /// The digest that a reference stands for at the moment; none if it does not exist, if the
-    /// registry does not say, or if a policy hides it (only a pull or push tells more).
+    /// The digest that a reference stands for at the moment; none if it does not exist, or if a
+    /// policy hides it (only a pull or push tells more).
     pub fn head_manifest(&self, reference: &Reference) -> Result<Option<Digest>, RegistryError> {
         self.run(self.wire.head_manifest(reference))
     }
@@ -206,14 +210,15 @@ impl Wire {
         let Some(words) = account.push_withheld(&scopes, &repository.path).await else {
             return Ok(());
         };
-        Err(match account.is_anonymous() {
-            true => account.login_needed(self),
-            false => RegistryError::Denied {
+        Err(if account.is_anonymous() {
+            account.login_needed(self)
+        } else {
+            RegistryError::Denied {
                 user: account.shown_user(),
                 action: "push to",
                 repository: repository.to_string(),
                 words,
-            },
+            }
         })
     }
 }

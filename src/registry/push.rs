@@ -9,17 +9,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use oci_spec::image::MediaType;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
 use super::answer::Answer;
-use super::auth::{Access, Scopes};
 use super::bar::Bar;
-use super::error::{Again, Failure, RegistryError};
+use super::blob::BlobReader;
+use super::call::{Call, Doing, Payload};
+use super::error::RegistryError;
+use super::failure::{Again, Failure};
 use super::location::with_digest;
-use super::pull::{BlobReader, LARGEST_MANIFEST, announced_digest, announced_length};
-use super::wire::{Call, Doing, Payload, Unauthorized, Wire};
+use super::pull::{LARGEST_MANIFEST, announced_digest, announced_length};
+use super::scopes::{Access, Scopes};
+use super::wire::Wire;
 use super::{BlobOutcome, BlobSource};
 use crate::digest::Digest;
 use crate::layer::Descriptor;
@@ -40,16 +43,9 @@ impl Wire {
         digest: &Digest,
         size: u64,
     ) -> Result<bool, Failure> {
-        let mut call = Call {
-            method: Method::HEAD,
-            url: self
-                .url(doing.repository, &format!("blobs/{digest}"))
-                .await?,
-            headers: HeaderMap::new(),
-            payload: Payload::Empty,
-            unauthorized: Unauthorized::LogIn,
-            doing,
-        };
+        let path = format!("blobs/{digest}");
+        let url = self.url(doing.repository, &path).await?;
+        let mut call = Call::new(Method::HEAD, url, doing);
         let response = self.send(&mut call).await?;
         match response.status() {
             StatusCode::OK => {
@@ -128,8 +124,7 @@ impl Wire {
             url.query_pairs_mut()
                 .append_pair("mount", &digest.to_string())
                 .append_pair("from", &from.path);
-            let mut call = self.post(doing, url);
-            call.unauthorized = Unauthorized::Return;
+            let mut call = Call::new(Method::POST, url, doing).without_login();
             let request = call.url.clone();
             let response = self.send(&mut call).await?;
             match response.status() {
@@ -146,20 +141,9 @@ impl Wire {
         answer.unwrap_or(Mount::Refused)
     }
 
-    fn post<'a>(&self, doing: &'a Doing<'a>, url: Url) -> Call<'a> {
-        Call {
-            method: Method::POST,
-            url,
-            headers: HeaderMap::new(),
-            payload: Payload::Empty,
-            unauthorized: Unauthorized::LogIn,
-            doing,
-        }
-    }
-
     async fn open_upload(&self, doing: &Doing<'_>) -> Result<Url, Failure> {
         let url = self.url(doing.repository, "blobs/uploads/").await?;
-        let mut call = self.post(doing, url.clone());
+        let mut call = Call::new(Method::POST, url.clone(), doing);
         let response = self.send(&mut call).await?;
         if response.status() != StatusCode::ACCEPTED {
             return Err(Answer::read(self, response).await.failure(doing));
@@ -180,21 +164,21 @@ impl Wire {
             BlobSource::Bytes(bytes) => Payload::Bytes(Bytes::from(bytes.clone())),
             BlobSource::File(path) => self.stream(descriptor, &trouble, {
                 let path = path.clone();
-                move |_wire: &Arc<Self>, out: &Outlet| send_file(&path, out)
+                move |out: &Outlet| send_file(&path, out)
             }),
             BlobSource::Registry(from) => self.stream(descriptor, &trouble, {
-                let from = from.clone();
-                move |wire: &Arc<Self>, out: &Outlet| wire.send_blob(from, out)
+                let (wire, from) = (Arc::clone(self), from.clone());
+                move |out: &Outlet| wire.send_blob(from, out)
             }),
         };
         let octets = HeaderValue::from_static("application/octet-stream");
-        let mut call = Call {
-            method: Method::PUT,
-            url: with_digest(location, &descriptor.digest.to_string()),
-            headers: HeaderMap::from_iter([(CONTENT_TYPE, octets)]),
-            payload,
-            unauthorized: Unauthorized::LogIn,
-            doing,
+        let url = with_digest(location, &descriptor.digest.to_string());
+        let mut call = Call::new(Method::PUT, url, doing)
+            .with_header(CONTENT_TYPE, octets)
+            .with_payload(payload);
+        let sent = match &call.payload {
+            Payload::Stream(Some((_, sent))) => Some(sent.clone()),
+            _ => None,
         };
         let answer = self.send(&mut call).await;
         if let Some(failure) = trouble
@@ -204,19 +188,24 @@ impl Wire {
         {
             return Err(failure);
         }
-        let response = answer?;
-        if response.status().is_success() {
-            return Ok(());
+        let result = match answer {
+            Ok(response) if response.status().is_success() => Ok(()),
+            Ok(response) => Err(Answer::read(self, response).await.failure(doing)),
+            Err(failure) => Err(failure),
+        };
+        // A refusal may come long before the end of the body.
+        if let Some(sent) = sent {
+            sent.abandon();
         }
-        Err(Answer::read(self, response).await.failure(doing))
+        result
     }
 
     /// A body whose bytes a thread provides.
     fn stream(
-        self: &Arc<Self>,
+        &self,
         descriptor: &Descriptor,
         trouble: &Trouble,
-        send: impl FnOnce(&Arc<Self>, &Outlet) -> Result<(), Failure> + Send + 'static,
+        source: impl FnOnce(&Outlet) -> Result<(), Failure> + Send + 'static,
     ) -> Payload {
         let (body, feed, sent) = StreamBody::new(descriptor.size);
         let outlet = Outlet {
@@ -230,10 +219,10 @@ impl Wire {
             digest: descriptor.digest,
             size: descriptor.size,
         };
-        let (wire, trouble) = (Arc::clone(self), Arc::clone(trouble));
+        let trouble = Arc::clone(trouble);
         // It ends by itself: when everything is sent, or when the body is dropped.
         let _detached = tokio::task::spawn_blocking(move || {
-            if let Err(failure) = send(&wire, &outlet) {
+            if let Err(failure) = source(&outlet) {
                 *trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
                 // Without this the registry might take a stump for the whole.
                 let _gone = outlet
@@ -289,14 +278,10 @@ impl Wire {
         })?;
         let body = Bytes::copy_from_slice(bytes);
         self.persist(async |_| {
-            let mut call = Call {
-                method: Method::PUT,
-                url: self.url(repository, &format!("manifests/{name}")).await?,
-                headers: HeaderMap::from_iter([(CONTENT_TYPE, kind.clone())]),
-                payload: Payload::Bytes(body.clone()),
-                unauthorized: Unauthorized::LogIn,
-                doing: &doing,
-            };
+            let url = self.url(repository, &format!("manifests/{name}")).await?;
+            let mut call = Call::new(Method::PUT, url, &doing)
+                .with_header(CONTENT_TYPE, kind.clone())
+                .with_payload(Payload::Bytes(body.clone()));
             let response = self.send(&mut call).await?;
             if !response.status().is_success() {
                 return Err(Answer::read(self, response).await.failure(&doing));

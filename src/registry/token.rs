@@ -1,19 +1,25 @@
 //! The token server of a registry: one GET, or one POST for identity tokens
 //! (distribution, "Token Authentication Specification").
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
+use url::Url;
 use url::form_urlencoded::Serializer;
 
 use super::answer::Answer;
-use super::auth::{Account, Claims, Header, Issuer, Scopes, Token, useful_life};
+use super::auth::Account;
+use super::call::{Call, Payload};
 use super::credentials::{Login, LoginKind, Secret};
-use super::error::{Failure, RegistryError};
-use super::wire::{Call, Payload, Unauthorized, Wire};
+use super::error::RegistryError;
+use super::failure::Failure;
+use super::scopes::Scopes;
+use super::wire::Wire;
 
 /// Harbor's tokens of users with many rights reach several KiB.
 const LARGEST: usize = 64 * 1024;
@@ -27,6 +33,90 @@ struct Issued {
     #[serde(default)]
     access_token: String,
     expires_in: Option<u64>,
+}
+
+/// A token server.
+#[derive(Clone)]
+pub(super) struct Issuer {
+    pub(super) realm: Url,
+    pub(super) service: Option<String>,
+}
+
+/// A token, what it is for, and until when it is used.
+pub(super) struct Token {
+    pub(super) header: Header,
+    pub(super) scopes: Scopes,
+    pub(super) good_until: Instant,
+    /// The claims of a JWT, read for messages only.
+    pub(super) claims: Option<Claims>,
+}
+
+/// What a JWT says that it grants (distribution, "Token Authentication Specification").
+#[derive(Deserialize)]
+pub(super) struct Claims {
+    access: Vec<Granted>,
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    name: String,
+    actions: Option<Vec<String>>,
+}
+
+impl Claims {
+    /// The claims of a token that is a JWT with an `access` list.
+    pub(super) fn of(token: &str) -> Option<Self> {
+        let payload = token.split('.').nth(1)?;
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
+    }
+
+    pub(super) fn grants_push(&self, path: &str) -> bool {
+        self.access.iter().any(|granted| {
+            granted.name == path
+                && granted
+                    .actions
+                    .iter()
+                    .flatten()
+                    .any(|action| action == "push" || action == "*")
+        })
+    }
+}
+
+/// An `Authorization` header.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Header {
+    Basic(HeaderValue),
+    Bearer(HeaderValue),
+}
+
+impl Header {
+    pub(super) fn value(&self) -> HeaderValue {
+        match self {
+            Self::Basic(value) | Self::Bearer(value) => value.clone(),
+        }
+    }
+
+    pub(super) fn bearer(token: &str) -> Option<Self> {
+        sensitive(&format!("Bearer {token}")).map(Self::Bearer)
+    }
+
+    pub(super) fn basic(user: &str, password: &Secret) -> Option<Self> {
+        let pair = STANDARD.encode(format!("{user}:{}", password.reveal()));
+        sensitive(&format!("Basic {pair}")).map(Self::Basic)
+    }
+}
+
+fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// How long a token is used: until less than a fifth of its life, or a minute, is left.
+pub(super) fn useful_life(seconds: u64) -> Duration {
+    let life = Duration::from_secs(seconds.min(86_400));
+    let spare = (life / 5).max(Duration::from_mins(1).min(life / 2));
+    life.saturating_sub(spare)
 }
 
 /// Asks for a token; one request, but for servers that don't know identity tokens.
@@ -65,10 +155,11 @@ pub(super) async fn issue(
     if !response.status().is_success() {
         return Err(refused(wire, account, response).await);
     }
-    let issued = read(wire, account, response).await?;
-    let text = match issued.token.is_empty() {
-        true => issued.access_token,
-        false => issued.token,
+    let answer = read(wire, account, response).await?;
+    let text = if answer.token.is_empty() {
+        answer.access_token
+    } else {
+        answer.token
     };
     let header = Header::bearer(&text)
         .filter(|_| !text.is_empty())
@@ -76,7 +167,7 @@ pub(super) async fn issue(
     Ok(Token {
         header,
         scopes: scopes.clone(),
-        good_until: started + useful_life(issued.expires_in.unwrap_or(DEFAULT_LIFE)),
+        good_until: started + useful_life(answer.expires_in.unwrap_or(DEFAULT_LIFE)),
         claims: Claims::of(&text),
     })
 }
@@ -99,14 +190,8 @@ async fn ask(
         }
     }
     let repository = account.nowhere();
-    let mut call = Call {
-        method: Method::GET,
-        url,
-        headers: HeaderMap::new(),
-        payload: Payload::Empty,
-        unauthorized: Unauthorized::Return,
-        doing: &account.asking(&repository),
-    };
+    let doing = account.asking(&repository);
+    let mut call = Call::new(Method::GET, url, &doing);
     wire.hops(&mut call, &issuer.realm, header.as_ref()).await
 }
 
@@ -126,17 +211,11 @@ async fn exchange(
         form.append_pair("service", service);
     }
     let repository = account.nowhere();
-    let mut call = Call {
-        method: Method::POST,
-        url: issuer.realm.clone(),
-        headers: HeaderMap::from_iter([(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-www-form-urlencoded"),
-        )]),
-        payload: Payload::Bytes(Bytes::from(form.finish())),
-        unauthorized: Unauthorized::Return,
-        doing: &account.asking(&repository),
-    };
+    let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+    let doing = account.asking(&repository);
+    let mut call = Call::new(Method::POST, issuer.realm.clone(), &doing)
+        .with_header(CONTENT_TYPE, form_type)
+        .with_payload(Payload::Bytes(Bytes::from(form.finish())));
     wire.hops(&mut call, &issuer.realm, None).await
 }
 

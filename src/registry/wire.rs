@@ -4,19 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, WARNING};
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::header::{AUTHORIZATION, HeaderMap, WARNING};
+use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use super::answer::Answer;
-use super::auth::{Account, Header, Scopes};
+use super::auth::Account;
+use super::call::{Call, Doing, Payload, Unauthorized};
 use super::challenge::{Challenge, challenges};
 use super::credentials::Credentials;
-use super::error::{Again, Failure, RegistryError};
+use super::error::RegistryError;
+use super::failure::{Again, Failure};
 use super::location::{Onward, onward};
-use crate::digest::Digest;
-use crate::net::{ATTEMPTS, Net, Sent, StreamBody, authority, pause_before, plain_words};
+use super::scopes::Scopes;
+use super::token::Header;
+use crate::net::{ATTEMPTS, Net, authority, pause_before, plain_words};
 use crate::progress::Reporter;
 use crate::reference::{Host, Repository};
 
@@ -29,70 +31,6 @@ pub(super) struct Wire {
     pub(super) reporter: Arc<dyn Reporter>,
     accounts: Mutex<BTreeMap<(Host, String), Arc<Account>>>,
     warned: Mutex<BTreeSet<String>>,
-}
-
-/// What a request is for: its words in messages.
-#[derive(Debug)]
-pub(super) struct Doing<'a> {
-    /// "pushing layer sha256:… to h/p/x".
-    pub(super) what: String,
-    pub(super) repository: &'a Repository,
-    /// The tag, where one is involved.
-    pub(super) tag: Option<String>,
-    /// The blob or manifest, where one is involved.
-    pub(super) digest: Option<Digest>,
-    pub(super) scopes: Scopes,
-    /// `user "x"`.
-    pub(super) user: String,
-}
-
-/// One request.
-pub(super) struct Call<'a> {
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) headers: HeaderMap,
-    pub(super) payload: Payload,
-    pub(super) unauthorized: Unauthorized,
-    pub(super) doing: &'a Doing<'a>,
-}
-
-/// What a request carries.
-pub(super) enum Payload {
-    Empty,
-    Bytes(Bytes),
-    /// Can be sent once; none once it was.
-    Stream(Option<(StreamBody, Sent)>),
-}
-
-/// What to do about a 401.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unauthorized {
-    /// Log in again, once.
-    LogIn,
-    /// Return it: a mount may be refused for the source's sake alone.
-    Return,
-}
-
-impl Doing<'_> {
-    pub(super) fn host(&self) -> String {
-        self.repository.host.to_string()
-    }
-
-    /// What the request is about: repository, tag or digest.
-    pub(super) fn subject(&self) -> String {
-        match (&self.tag, &self.digest) {
-            (Some(tag), _) => format!("{}:{tag}", self.repository),
-            (None, Some(digest)) => format!("{}@{digest}", self.repository),
-            (None, None) => self.repository.to_string(),
-        }
-    }
-
-    pub(super) fn action(&self) -> &'static str {
-        match self.scopes.may_push(self.repository) {
-            true => "push to",
-            false => "pull from",
-        }
-    }
 }
 
 impl Wire {
@@ -203,27 +141,22 @@ impl Wire {
     ) -> Result<(), Failure> {
         let response = match call.method {
             Method::HEAD => {
-                let mut worded = Call {
-                    method: Method::GET,
-                    url: call.url.clone(),
-                    headers: call.headers.clone(),
-                    payload: Payload::Empty,
-                    unauthorized: Unauthorized::Return,
-                    doing: call.doing,
-                };
+                let mut worded = Call::new(Method::GET, call.url.clone(), call.doing);
+                worded.headers = call.headers.clone();
                 self.hops(&mut worded, home, header).await?
             }
             _ => response,
         };
         let answer = Answer::read(self, response).await;
-        match answer.no_project() {
-            true => Err(RegistryError::NoProject {
+        if answer.no_project() {
+            Err(RegistryError::NoProject {
                 repository: call.doing.repository.to_string(),
                 user: call.doing.user.clone(),
                 words: answer.words,
             }
-            .into()),
-            false => Ok(()),
+            .into())
+        } else {
+            Ok(())
         }
     }
 
@@ -236,9 +169,10 @@ impl Wire {
         if account.is_anonymous() {
             return account.login_needed(self).into();
         }
-        match short_of_scope {
-            true => answer.failure(call.doing),
-            false => token_refused(call.doing, &answer.words).into(),
+        if short_of_scope {
+            answer.failure(call.doing)
+        } else {
+            token_refused(call.doing, &answer.words).into()
         }
     }
 
@@ -264,7 +198,7 @@ impl Wire {
             let response = self.net.send(request, sent.as_ref()).await?;
             self.pass_on_warnings(&url, response.headers());
             let follows = match response.status().as_u16() {
-                301 | 302 | 303 => matches!(call.method, Method::GET | Method::HEAD),
+                301..=303 => matches!(call.method, Method::GET | Method::HEAD),
                 307 | 308 => !matches!(call.payload, Payload::Stream(_)),
                 _ => false,
             };
@@ -363,26 +297,5 @@ fn token_refused(doing: &Doing<'_>, words: &str) -> RegistryError {
     RegistryError::TokenRefused {
         repository: doing.subject(),
         words: words.to_owned(),
-    }
-}
-
-impl Payload {
-    fn attach(
-        &mut self,
-        request: RequestBuilder,
-        method: &Method,
-    ) -> (RequestBuilder, Option<Sent>) {
-        match self {
-            // A POST or PUT without a length is refused by some proxies (411).
-            Self::Empty if matches!(*method, Method::POST | Method::PUT) => {
-                (request.header(CONTENT_LENGTH, HeaderValue::from(0)), None)
-            }
-            Self::Empty => (request, None),
-            Self::Bytes(bytes) => (request.body(bytes.clone()), None),
-            Self::Stream(stream) => match stream.take() {
-                Some((body, sent)) => (request.body(reqwest::Body::wrap(body)), Some(sent)),
-                None => (request, None),
-            },
-        }
     }
 }

@@ -10,6 +10,8 @@ mod go;
 mod image;
 mod layer;
 mod registry;
+mod registry_faults;
+mod registry_rig;
 mod registry_server;
 mod robustness;
 mod source;

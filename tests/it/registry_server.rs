@@ -1,4 +1,9 @@
 //! Real registries (docker-registry) on free ports of this machine; they end with their value.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a server that does not start fails its test"
+)]
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -252,24 +257,21 @@ fn issue(mut stream: TcpStream, key: &PathBuf) {
         name.eq_ignore_ascii_case("authorization").then_some(value)
     });
     let known = login.is_some_and(|login| login == format!("Basic {basic}"));
-    let answer = match login.is_some() && !known {
-        true => {
-            "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned()
-        }
-        false => {
-            let scopes = url
-                .query_pairs()
-                .filter(|(name, _)| name == "scope")
-                .map(|(_, value)| value.into_owned());
-            let body = format!(
-                r#"{{"token":"{}","expires_in":1800}}"#,
-                token(scopes, known, key)
-            );
-            format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-                body.len()
-            )
-        }
+    let answer = if login.is_some() && !known {
+        "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned()
+    } else {
+        let scopes = url
+            .query_pairs()
+            .filter(|(name, _)| name == "scope")
+            .map(|(_, value)| value.into_owned());
+        let body = format!(
+            r#"{{"token":"{}","expires_in":1800}}"#,
+            token(scopes, known, key)
+        );
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
     };
     drop(stream.write_all(answer.as_bytes()));
 }

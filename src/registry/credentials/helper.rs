@@ -56,9 +56,10 @@ pub(super) fn get(
         .map_err(|_panic| "its output can't be read".to_owned())?;
     if !success {
         let text = String::from_utf8_lossy(&bytes);
-        return match text.contains("credentials not found") {
-            true => Ok(None),
-            false => Err("it ended with an error".to_owned()),
+        return if text.contains("credentials not found") {
+            Ok(None)
+        } else {
+            Err("it ended with an error".to_owned())
         };
     }
     let answer: Answer = serde_json::from_slice(&bytes)
@@ -99,6 +100,7 @@ fn wait(child: &mut Child) -> Result<bool, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -107,7 +109,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("docker-credential-t");
         fs_err::write(&path, format!("#!/bin/sh\nread server\n{script}\n")).unwrap();
-        fs_err::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        fs_err::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
         dir
     }
 
