@@ -12,11 +12,13 @@ use std::path::{Path, PathBuf};
 use oci_spec::image::MediaType;
 use serde_json::json;
 
+use super::blobs::{Checked, copy_layer};
 use super::document::{DOCUMENT_LIMIT, Document, canonical};
-use super::layout::{LAYOUT_VERSION, check_version, copy, entry, open_file, resolve};
+use super::layout::{LAYOUT_VERSION, check_version, entry, resolve};
 use super::manifest::Index;
 use super::place::place;
-use super::{Image, ImageError, Layer, LayerBytes, index};
+use super::regular::open_file;
+use super::{BlobReader, Image, ImageError, Layer, index};
 use crate::error::AnyError;
 use crate::layer::{Descriptor, ENTRY_MTIME};
 use crate::reference::Tag;
@@ -32,7 +34,7 @@ pub fn write_oci(
     images: &[Image],
     annotations: &BTreeMap<String, String>,
     tag: Option<&Tag>,
-    open: &dyn Fn(&Layer) -> Result<LayerBytes, AnyError>,
+    open: &dyn Fn(&Layer) -> Result<BlobReader, AnyError>,
     out: &mut dyn Write,
 ) -> Result<Descriptor, ImageError> {
     let mut blobs = Blobs::default();
@@ -40,13 +42,12 @@ pub fn write_oci(
         blobs.add(image);
     }
     let index_document;
-    let root = match images {
-        [image] => image.descriptor(),
-        _ => {
-            index_document = index(images, annotations.clone())?;
-            blobs.document(&index_document);
-            index_document.descriptor()
-        }
+    let root = if let [image] = images {
+        image.descriptor()
+    } else {
+        index_document = index(images, annotations.clone())?;
+        blobs.document(&index_document);
+        index_document.descriptor()
     };
     let top = Index {
         schema_version: 2,
@@ -77,7 +78,7 @@ pub fn write_oci(
 pub fn write_docker(
     image: &Image,
     name: Option<&str>,
-    open: &dyn Fn(&Layer) -> Result<LayerBytes, AnyError>,
+    open: &dyn Fn(&Layer) -> Result<BlobReader, AnyError>,
     out: &mut dyn Write,
 ) -> Result<(), ImageError> {
     let config = format!("{}.json", image.config.digest.hex());
@@ -120,10 +121,10 @@ pub fn write_file(
 /// `docker load` wants a tag; without one, docker means `latest`.
 fn with_tag(name: &str) -> String {
     let last = name.rsplit('/').next().unwrap_or(name);
-    match last.contains(':') {
-        true => name.to_owned(),
-        false => format!("{name}:latest"),
+    if last.contains(':') {
+        return name.to_owned();
     }
+    format!("{name}:latest")
 }
 
 fn layer_name(layer: &Layer) -> String {
@@ -202,12 +203,12 @@ impl Tar<'_> {
         &mut self,
         name: &str,
         layer: &Layer,
-        open: &dyn Fn(&Layer) -> Result<LayerBytes, AnyError>,
+        open: &dyn Fn(&Layer) -> Result<BlobReader, AnyError>,
     ) -> Result<(), ImageError> {
-        let bytes = open(layer).map_err(ImageError::Blob)?;
-        let mut reader = bytes.checked(&layer.descriptor)?;
+        let reader = open(layer).map_err(ImageError::Blob)?;
+        let mut reader = Checked::new(reader, &layer.descriptor);
         self.header(name, tar::EntryType::Regular, layer.descriptor.size)?;
-        copy(&mut reader, self.out, layer, Path::new("the archive"))?;
+        copy_layer(&mut reader, self.out, layer, Path::new("the archive"))?;
         self.pad(layer.descriptor.size)
     }
 

@@ -183,10 +183,10 @@ impl Check<'_> {
             escape(missing.join(", ").as_bytes())
         );
         let hint = "use a base that has these libraries";
-        match Some(elf.path.as_str()) == self.started {
-            true => Some(Finding::error("BASE-LIBRARY", text, hint)),
-            false => Some(Finding::warning("BASE-LIBRARY", text, hint)),
+        if Some(elf.path.as_str()) == self.started {
+            return Some(Finding::error("BASE-LIBRARY", text, hint));
         }
+        Some(Finding::warning("BASE-LIBRARY", text, hint))
     }
 }
 

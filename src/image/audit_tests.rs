@@ -69,73 +69,76 @@ fn check(base: &[(&str, &str)], ours: &[(&str, &str)], entrypoint: &[&str]) -> V
     .unwrap()
 }
 
+const BASE: [(&str, &str); 8] = [
+    ("bin", "lusr/bin"),
+    ("usr/bin/sh", "x"),
+    ("usr/bin/env", "lcoreutils"),
+    ("usr/bin/coreutils", "x"),
+    ("usr/local/bin/tool", "l/opt/tool/./run"),
+    ("opt/tool/run", "x"),
+    ("usr/bin/a", "lb"),
+    ("usr/bin/b", "la"),
+];
+const OURS: [(&str, &str); 7] = [
+    ("app/server", "x"),
+    ("app/data", "f"),
+    ("app/run.sh", "x#!/bin/sh -e"),
+    ("app/run.py", "x#!/usr/bin/env python3"),
+    ("app/run.env", "x#!/usr/bin/env -S sh -e"),
+    ("app/run.bash", "x#!/bin/bash"),
+    ("app/folder/x", "f"),
+];
+/// Entrypoint and the one finding.
+const ENTRYPOINTS: [(&[&str], Option<&str>); 15] = [
+    (&["/app/server"], None),
+    (&["./server"], None),
+    (&["sh", "-c", "x"], None),
+    (&["tool"], None),
+    (
+        &["/bin/tool"],
+        Some("IMAGE-ENTRYPOINT: the entrypoint /bin/tool is not in the image"),
+    ),
+    (&["/bin/../bin/sh"], None),
+    (
+        &["/app/data"],
+        Some("IMAGE-ENTRYPOINT: /app/data: /app/data is not executable"),
+    ),
+    (
+        &["/app/server/x"],
+        Some("IMAGE-ENTRYPOINT: the entrypoint /app/server/x is not in the image"),
+    ),
+    (
+        &["a"],
+        Some("IMAGE-ENTRYPOINT: the entrypoint a is not in the image"),
+    ),
+    (
+        &["/bin/bash", "-c", "x"],
+        Some("BASE-SHELL: the entrypoint needs /bin/bash, and the base has no shell"),
+    ),
+    (&["/app/run.sh"], None),
+    (&["/app/run.env"], None),
+    (
+        &["/app/run.py"],
+        Some(
+            "BASE-SHELL: the entrypoint /app/run.py is a script for python3, which is not in the image",
+        ),
+    ),
+    (
+        &["/app/run.bash"],
+        Some(
+            "BASE-SHELL: the entrypoint /app/run.bash is a script for /bin/bash, which is not in the image",
+        ),
+    ),
+    (
+        &[],
+        Some("IMAGE-ENTRYPOINT: the image says nothing about what to start"),
+    ),
+];
+
 #[test]
 fn entrypoints() {
-    let base = [
-        ("bin", "lusr/bin"),
-        ("usr/bin/sh", "x"),
-        ("usr/bin/env", "lcoreutils"),
-        ("usr/bin/coreutils", "x"),
-        ("usr/local/bin/tool", "l/opt/tool/./run"),
-        ("opt/tool/run", "x"),
-        ("usr/bin/a", "lb"),
-        ("usr/bin/b", "la"),
-    ];
-    let ours = [
-        ("app/server", "x"),
-        ("app/data", "f"),
-        ("app/run.sh", "x#!/bin/sh -e"),
-        ("app/run.py", "x#!/usr/bin/env python3"),
-        ("app/run.env", "x#!/usr/bin/env -S sh -e"),
-        ("app/run.bash", "x#!/bin/bash"),
-        ("app/folder/x", "f"),
-    ];
-    for (entrypoint, expected) in [
-        (&["/app/server"][..], None),
-        (&["./server"], None),
-        (&["sh", "-c", "x"], None),
-        (&["tool"], None),
-        (
-            &["/bin/tool"],
-            Some("IMAGE-ENTRYPOINT: the entrypoint /bin/tool is not in the image"),
-        ),
-        (&["/bin/../bin/sh"], None),
-        (
-            &["/app/data"],
-            Some("IMAGE-ENTRYPOINT: /app/data: /app/data is not executable"),
-        ),
-        (
-            &["/app/server/x"],
-            Some("IMAGE-ENTRYPOINT: the entrypoint /app/server/x is not in the image"),
-        ),
-        (
-            &["a"],
-            Some("IMAGE-ENTRYPOINT: the entrypoint a is not in the image"),
-        ),
-        (
-            &["/bin/bash", "-c", "x"],
-            Some("BASE-SHELL: the entrypoint needs /bin/bash, and the base has no shell"),
-        ),
-        (&["/app/run.sh"], None),
-        (&["/app/run.env"], None),
-        (
-            &["/app/run.py"],
-            Some(
-                "BASE-SHELL: the entrypoint /app/run.py is a script for python3, which is not in the image",
-            ),
-        ),
-        (
-            &["/app/run.bash"],
-            Some(
-                "BASE-SHELL: the entrypoint /app/run.bash is a script for /bin/bash, which is not in the image",
-            ),
-        ),
-        (
-            &[],
-            Some("IMAGE-ENTRYPOINT: the image says nothing about what to start"),
-        ),
-    ] {
-        let found = check(&base, &ours, entrypoint);
+    for (entrypoint, expected) in ENTRYPOINTS {
+        let found = check(&BASE, &OURS, entrypoint);
         let found: Vec<String> = found
             .iter()
             .map(|f| format!("{}: {}", f.code, f.text))
@@ -148,88 +151,98 @@ fn entrypoints() {
     }
 }
 
-#[test]
-fn native_files() {
-    let glibc = [("lib64/ld-linux-x86-64.so.2", "x"), ("lib/libc.so.6", "f")];
-    let musl = [("lib/ld-musl-x86_64.so.1", "x")];
-    let elf = |machine: &str, interpreter: Option<&str>, needed: &[&str], glibc: Option<&str>| {
-        ElfSummary {
-            path: "app/server".to_owned(),
-            machine: machine.to_owned(),
-            interpreter: interpreter.map(str::to_owned),
-            needed: needed.iter().map(|&name| name.to_owned()).collect(),
-            glibc: glibc.map(str::to_owned),
-        }
+const GLIBC: &[(&str, &str)] = &[("lib64/ld-linux-x86-64.so.2", "x"), ("lib/libc.so.6", "f")];
+const MUSL: &[(&str, &str)] = &[("lib/ld-musl-x86_64.so.1", "x")];
+const LINUX: Option<&str> = Some("/lib64/ld-linux-x86-64.so.2");
+const ALPINE: Option<&str> = Some("/lib/ld-musl-x86_64.so.1");
+
+fn elf(
+    machine: &str,
+    interpreter: Option<&str>,
+    needed: &[&str],
+    glibc: Option<&str>,
+) -> ElfSummary {
+    ElfSummary {
+        path: "app/server".to_owned(),
+        machine: machine.to_owned(),
+        interpreter: interpreter.map(str::to_owned),
+        needed: needed.iter().map(|&name| name.to_owned()).collect(),
+        glibc: glibc.map(str::to_owned),
+    }
+}
+
+/// Findings for an entrypoint with this ELF summary.
+fn check_elf(base: &[(&str, &str)], libc: Option<&str>, elf: ElfSummary) -> Vec<String> {
+    let layer = LayerSummary {
+        entries: entries(&[("app/server", "x")]),
+        elf: vec![elf],
+        ..LayerSummary::default()
     };
-    let linux = Some("/lib64/ld-linux-x86-64.so.2");
-    let alpine = Some("/lib/ld-musl-x86_64.so.1");
+    let runtime = runtime(&["/app/server"], "1001:1001");
+    codes(&audit(&target(base, libc), &[&layer], &runtime).unwrap())
+}
+
+#[test]
+fn machines_and_loaders() {
+    let glibc = &["libc.so.6"][..];
+    let musl = &["libc.musl-x86_64.so.1"][..];
     for (base, libc, elf, expected) in [
         (&[][..], None, elf("amd64", None, &[], None), &[][..]),
         (&[], None, elf("arm64", None, &[], None), &["BASE-ARCH"]),
         (
             &[],
             None,
-            elf("amd64", linux, &["libc.so.6"], None),
+            elf("amd64", LINUX, glibc, None),
             &["BASE-INTERP"],
         ),
         (
-            &musl,
+            MUSL,
             Some("musl 1.2.5"),
-            elf("amd64", linux, &["libc.so.6"], None),
+            elf("amd64", LINUX, glibc, None),
             &["BASE-MUSL"],
         ),
         (
-            &glibc,
+            GLIBC,
             Some("glibc 2.36"),
-            elf("amd64", alpine, &["libc.musl-x86_64.so.1"], None),
+            elf("amd64", ALPINE, musl, None),
             &["BASE-MUSL"],
         ),
+        (MUSL, Some("musl"), elf("amd64", ALPINE, musl, None), &[]),
+    ] {
+        assert_eq!(
+            check_elf(base, libc, elf.clone()),
+            expected,
+            "{elf:?} on {libc:?}"
+        );
+    }
+}
+
+#[test]
+fn versions_and_libraries() {
+    let glibc = &["libc.so.6"][..];
+    for (libc, elf, expected) in [
         (
-            &glibc,
-            Some("glibc 2.36"),
-            elf("amd64", linux, &["libc.so.6"], Some("2.38")),
-            &["BASE-GLIBC"],
+            "glibc 2.36",
+            elf("amd64", LINUX, glibc, Some("2.38")),
+            &["BASE-GLIBC"][..],
         ),
+        ("glibc 2.36", elf("amd64", LINUX, glibc, Some("2.4")), &[]),
+        ("glibc", elf("amd64", LINUX, glibc, Some("2.99")), &[]),
         (
-            &glibc,
-            Some("glibc 2.36"),
-            elf("amd64", linux, &["libc.so.6"], Some("2.4")),
-            &[],
-        ),
-        (
-            &glibc,
-            Some("glibc"),
-            elf("amd64", linux, &["libc.so.6"], Some("2.99")),
-            &[],
-        ),
-        (
-            &glibc,
-            Some("glibc 2.41"),
-            elf("amd64", linux, &["libc.so.6", "libz.so.1"], None),
+            "glibc 2.41",
+            elf("amd64", LINUX, &["libc.so.6", "libz.so.1"], None),
             &["BASE-LIBRARY"],
         ),
-        (
-            &musl,
-            Some("musl"),
-            elf("amd64", alpine, &["libc.musl-x86_64.so.1"], None),
-            &[],
-        ),
-        (
-            &musl,
-            Some("musl"),
-            elf("amd64", None, &["libc.so.6"], None),
-            &["BASE-MUSL (warning)", "BASE-LIBRARY"],
-        ),
     ] {
-        let layer = LayerSummary {
-            entries: entries(&[("app/server", "x")]),
-            elf: vec![elf.clone()],
-            ..LayerSummary::default()
-        };
-        let runtime = runtime(&["/app/server"], "1001:1001");
-        let found = audit(&target(base, libc), &[&layer], &runtime).unwrap();
-        assert_eq!(codes(&found), expected, "{elf:?} on {libc:?}");
+        assert_eq!(
+            check_elf(GLIBC, Some(libc), elf.clone()),
+            expected,
+            "{elf:?} on {libc}"
+        );
     }
+    let library = elf("amd64", None, glibc, None);
+    let found = check_elf(MUSL, Some("musl"), library);
+    assert_eq!(found, ["BASE-MUSL (warning)", "BASE-LIBRARY"]);
 }
 
 #[test]

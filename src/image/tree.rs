@@ -70,10 +70,11 @@ impl<'a> Tree<'a> {
                     found = None;
                     todo.extend(target.rsplit('/'));
                 }
-                Some(entry) if entry.kind != EntryKind::Directory => {
-                    if todo.iter().any(|part| !part.is_empty()) {
-                        return None;
-                    }
+                Some(entry)
+                    if entry.kind != EntryKind::Directory
+                        && todo.iter().any(|part| !part.is_empty()) =>
+                {
+                    return None;
                 }
                 None if !self.has_children(&here) => return None,
                 _ => {}

@@ -125,9 +125,10 @@ impl Check<'_> {
 
     fn bytes(&mut self, what: &str, descriptor: &Descriptor, digest: Digest, size: u64) {
         if size != descriptor.size {
-            let found = match size > descriptor.size {
-                true => format!("more than {}", descriptor.size),
-                false => size.to_string(),
+            let found = if size > descriptor.size {
+                format!("more than {}", descriptor.size)
+            } else {
+                size.to_string()
             };
             self.found.push(Mismatch::Size {
                 what: what.to_owned(),
