@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{Base, BaseError, BaseLayer};
 use crate::digest::DiffId;
 use crate::image::config::base_history;
-use crate::image::manifest::{DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, Manifest, runnable};
+use crate::image::manifest::{DOCKER_CONFIG, Manifest, oci_layer_type, runnable};
 use crate::image::{Blob, Document};
 use crate::layer::Descriptor;
 use crate::platform::Platform;
@@ -110,20 +110,11 @@ fn diff_ids(config: &Map<String, Value>) -> Result<Vec<DiffId>, String> {
 }
 
 fn oci_layer(name: &str, index: usize, layer: &Descriptor) -> Result<Descriptor, BaseError> {
-    let media_type = match &layer.media_type {
-        known @ (MediaType::ImageLayer | MediaType::ImageLayerGzip | MediaType::ImageLayerZstd) => {
-            known.clone()
-        }
-        docker if docker.as_ref() == DOCKER_LAYER_GZIP => MediaType::ImageLayerGzip,
-        docker if docker.as_ref() == DOCKER_LAYER => MediaType::ImageLayer,
-        other => {
-            return Err(BaseError::Media {
-                base: name.to_owned(),
-                what: format!("layer {}", index + 1),
-                media_type: other.clone(),
-            });
-        }
-    };
+    let media_type = oci_layer_type(&layer.media_type).ok_or_else(|| BaseError::Media {
+        base: name.to_owned(),
+        what: format!("layer {}", index + 1),
+        media_type: layer.media_type.clone(),
+    })?;
     Ok(Descriptor {
         media_type,
         ..layer.clone()

@@ -33,7 +33,7 @@ pub struct Target {
 }
 
 /// A resolved base image of one platform.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {
     /// The name as the user or the recipe wrote it; goes into `org.opencontainers.image.base.name`
     /// (a layout's local path does not: it would be a path of this machine).
@@ -47,7 +47,7 @@ pub struct Base {
 }
 
 /// One layer of a base.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseLayer {
     /// Media type (already OCI), digest, size.
     pub descriptor: Descriptor,

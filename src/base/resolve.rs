@@ -1,6 +1,6 @@
 //! Names of bases → bases.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
 use oci_spec::image::MediaType;
 use serde_json::Map;
@@ -9,19 +9,23 @@ use super::{Base, BaseError, BaseLayer, BaseName, convert, embedded};
 use crate::digest::{Digest, Hashing};
 use crate::error::AnyError;
 use crate::image::manifest::Root;
-use crate::image::{Blob, Blobs, DOCUMENT_LIMIT, Document, Layout};
+use crate::image::{Blob, BlobReader, Blobs, DOCUMENT_LIMIT, Document, Layout};
 use crate::layer::{Descriptor, Encoder};
 use crate::platform::Platform;
 use crate::progress::{Reporter, Verb};
 use crate::reference::{Reference, Repository};
 use crate::store::Store;
 
+/// Writes a blob of a repository to a writer.
+pub type FetchBlob<'a> =
+    dyn Fn(&Repository, &Descriptor, &mut (dyn Write + Send)) -> Result<(), AnyError> + 'a;
+
 /// What a registry client does for bases.
 pub struct ManifestSource<'a> {
     /// Fetches the manifest or index of a reference.
     pub manifest: &'a dyn Fn(&Reference) -> Result<Document, AnyError>,
     /// Fetches a blob; its bytes are checked by the caller.
-    pub blob: &'a dyn Fn(&Repository, &Descriptor, &mut (dyn Write + Send)) -> Result<(), AnyError>,
+    pub blob: &'a FetchBlob<'a>,
 }
 
 impl std::fmt::Debug for ManifestSource<'_> {
@@ -98,12 +102,11 @@ fn registry(
     context: &BaseContext<'_>,
 ) -> Result<Vec<Base>, BaseError> {
     let name = reference.to_string();
-    let root = match &reference.digest {
-        Some(digest) => context.manifest(&name, &reference.repository, digest)?,
-        None => {
-            let registry = context.online(&name)?;
-            (registry.manifest)(reference).map_err(BaseError::Source)?
-        }
+    let root = if let Some(digest) = &reference.digest {
+        context.manifest(&name, &reference.repository, digest)?
+    } else {
+        let registry = context.online(&name)?;
+        (registry.manifest)(reference).map_err(BaseError::Source)?
     };
     let documents = Documents {
         name: name.clone(),
@@ -219,7 +222,7 @@ impl BaseContext<'_> {
         repository: &Repository,
         descriptor: &Descriptor,
     ) -> Result<Document, BaseError> {
-        let open = |descriptor: &Descriptor| -> Result<Box<dyn Read + Send>, AnyError> {
+        let open = |descriptor: &Descriptor| -> Result<BlobReader, AnyError> {
             if descriptor.size > DOCUMENT_LIMIT {
                 // `Blobs::document` refuses it; nothing is fetched for that.
                 return Ok(Box::new(io::empty()));
@@ -235,25 +238,24 @@ impl BaseContext<'_> {
         base: &str,
         repository: &Repository,
         descriptor: &Descriptor,
-    ) -> Result<Box<dyn Read + Send>, BaseError> {
+    ) -> Result<BlobReader, BaseError> {
         let (store, digest) = (self.store, &descriptor.digest);
         let source = |error: crate::store::StoreError| BaseError::Source(error.into());
-        let path = match store.blob(digest, descriptor.size) {
-            Some(path) => path,
-            None => {
-                let mut out = Hashing::new(store.blob_writer().map_err(source)?);
-                (self.online(base)?.blob)(repository, descriptor, &mut out)
-                    .map_err(BaseError::Source)?;
-                let (out, found, size) = out.finish();
-                if (found, size) != (*digest, descriptor.size) {
-                    return Err(BaseError::Layer {
-                        base: base.to_owned(),
-                        layer: digest.to_string(),
-                        problem: format!("the registry sent {size} bytes with digest {found}"),
-                    });
-                }
-                store.commit_blob(out, digest).map_err(source)?
+        let path = if let Some(path) = store.blob(digest, descriptor.size) {
+            path
+        } else {
+            let mut out = Hashing::new(store.blob_writer().map_err(source)?);
+            (self.online(base)?.blob)(repository, descriptor, &mut out)
+                .map_err(BaseError::Source)?;
+            let (out, found, size) = out.finish();
+            if (found, size) != (*digest, descriptor.size) {
+                return Err(BaseError::Layer {
+                    base: base.to_owned(),
+                    layer: digest.to_string(),
+                    problem: format!("the registry sent {size} bytes with digest {found}"),
+                });
             }
+            store.commit_blob(out, digest).map_err(source)?
         };
         open(&path).map_err(|source| BaseError::Read {
             base: base.to_owned(),
@@ -266,7 +268,7 @@ impl BaseContext<'_> {
     ///
     /// # Errors
     /// BASE-READ, BASE-OFFLINE, those of the layout, store or registry.
-    pub fn open_layer(&self, layer: &BaseLayer) -> Result<Box<dyn Read + Send>, AnyError> {
+    pub fn open_layer(&self, layer: &BaseLayer) -> Result<BlobReader, AnyError> {
         let descriptor = &layer.descriptor;
         match &layer.blob {
             Blob::Layout(dir) => Ok(Layout::open(dir)?.open_blob(descriptor)?),
@@ -289,7 +291,7 @@ impl BaseContext<'_> {
     }
 }
 
-fn open(path: &std::path::Path) -> io::Result<Box<dyn Read + Send>> {
+fn open(path: &std::path::Path) -> io::Result<BlobReader> {
     Ok(Box::new(fs_err::File::open(path)?))
 }
 

@@ -7,6 +7,7 @@ use super::tar_reader::{Member, MemberKind, Members};
 use super::{BaseError, BaseFacts, BaseLayer};
 use crate::digest::{DiffId, Hashing};
 use crate::error::AnyError;
+use crate::image::BlobReader;
 use crate::image::blobs::Checked;
 use crate::image::decompress::decompress;
 use crate::layer::entry::escape;
@@ -54,7 +55,7 @@ impl Scan {
         &mut self,
         base: &str,
         layer: &BaseLayer,
-        open: &dyn Fn(&BaseLayer) -> Result<Box<dyn Read + Send>, AnyError>,
+        open: &dyn Fn(&BaseLayer) -> Result<BlobReader, AnyError>,
     ) -> Result<(), BaseError> {
         let failed = |source: io::Error| BaseError::Read {
             base: base.to_owned(),
@@ -307,7 +308,9 @@ fn capture<R: Read>(
         return Ok(None);
     }
     let name = entry.path.rsplit('/').next().unwrap_or_default();
-    let glibc = name == "libc.so.6" || (name.starts_with("libc-2.") && name.ends_with(".so"));
+    // Up to glibc 2.33, `libc.so.6` was a link to `libc-2.33.so`.
+    let old = name.strip_prefix("libc-2.");
+    let glibc = name == "libc.so.6" || old.is_some_and(|rest| rest.ends_with("so"));
     if entry.path == "etc/passwd" {
         return Ok(Some(Captured::Passwd(members.read_content(PASSWD_LIMIT)?)));
     }

@@ -38,7 +38,7 @@ pub struct Layer {
 /// What is known of an image beside its contents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
-    /// Seconds since 1970: SOURCE_DATE_EPOCH, else the commit's time, else 0. Never the clock.
+    /// Seconds since 1970: `SOURCE_DATE_EPOCH`, else the commit's time, else 0. Never the clock.
     pub created: i64,
     /// `org.opencontainers.image.title`
     pub title: Option<String>,

@@ -1,58 +1,20 @@
 //! Opening blobs, wherever they are, and checking them while they are read.
 
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::Path;
 
-use super::ImageError;
 use super::document::{DOCUMENT_LIMIT, Document};
+use super::{ImageError, Layer};
 use crate::digest::{Digest, Hashing};
 use crate::error::AnyError;
 use crate::layer::Descriptor;
 
-/// A layer's bytes, as whoever keeps them can give them.
-pub enum LayerBytes {
-    /// A whole file with exactly these bytes, such as a blob of the store. A layout on the same
-    /// file system links to it instead of copying.
-    File(PathBuf),
-    /// A stream of exactly these bytes.
-    Stream(Box<dyn Read + Send>),
-}
-
-impl std::fmt::Debug for LayerBytes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::File(path) => f.debug_tuple("File").field(path).finish(),
-            Self::Stream(_) => f.debug_tuple("Stream").finish_non_exhaustive(),
-        }
-    }
-}
-
-impl LayerBytes {
-    /// A reader of the bytes that fails at its end when digest or size differ from the descriptor.
-    ///
-    /// # Errors
-    /// IMAGE-READ when the file can't be opened.
-    pub fn checked(
-        self,
-        descriptor: &Descriptor,
-    ) -> Result<Checked<Box<dyn Read + Send>>, ImageError> {
-        let reader: Box<dyn Read + Send> = match self {
-            Self::Stream(reader) => reader,
-            Self::File(path) => {
-                let file = fs_err::File::open(path).map_err(|source| ImageError::Read {
-                    what: format!("layer {}", descriptor.digest),
-                    source,
-                })?;
-                Box::new(file)
-            }
-        };
-        Ok(Checked::new(reader, descriptor))
-    }
-}
+/// An open blob.
+pub type BlobReader = Box<dyn Read + Send>;
 
 /// Opens blobs by descriptor: a layout, an archive or a registry behind a closure.
 pub struct Blobs<'a> {
-    open: &'a dyn Fn(&Descriptor) -> Result<Box<dyn Read + Send>, AnyError>,
+    open: &'a dyn Fn(&Descriptor) -> Result<BlobReader, AnyError>,
 }
 
 impl std::fmt::Debug for Blobs<'_> {
@@ -63,12 +25,12 @@ impl std::fmt::Debug for Blobs<'_> {
 
 impl<'a> Blobs<'a> {
     /// Blobs that `open` opens; what it yields need not be checked yet.
-    pub fn new(open: &'a dyn Fn(&Descriptor) -> Result<Box<dyn Read + Send>, AnyError>) -> Self {
+    pub fn new(open: &'a dyn Fn(&Descriptor) -> Result<BlobReader, AnyError>) -> Self {
         Self { open }
     }
 
     /// The bytes as they are, unchecked.
-    pub(super) fn raw(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, AnyError> {
+    pub(super) fn raw(&self, descriptor: &Descriptor) -> Result<BlobReader, AnyError> {
         (self.open)(descriptor)
     }
 
@@ -76,10 +38,7 @@ impl<'a> Blobs<'a> {
     ///
     /// # Errors
     /// The opener's.
-    pub fn open(
-        &self,
-        descriptor: &Descriptor,
-    ) -> Result<Checked<Box<dyn Read + Send>>, ImageError> {
+    pub fn open(&self, descriptor: &Descriptor) -> Result<Checked<BlobReader>, ImageError> {
         let reader = self.raw(descriptor).map_err(ImageError::Blob)?;
         Ok(Checked::new(reader, descriptor))
     }
@@ -190,5 +149,38 @@ impl<R: Read> Read for Checked<R> {
             return Err(self.wrong(named(&digest, length)));
         }
         Ok(0)
+    }
+}
+
+/// Copies a layer's bytes, telling the reader's errors from the writer's.
+pub(super) fn copy_layer(
+    reader: &mut dyn Read,
+    out: &mut dyn io::Write,
+    layer: &Layer,
+    path: &Path,
+) -> Result<(), ImageError> {
+    let what = || format!("layer {}", layer.descriptor.digest);
+    let mut buffer = vec![0; 128 << 10];
+    loop {
+        let count = match reader.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(ImageError::Digest {
+                    what: what(),
+                    expected: layer.descriptor.digest.to_string(),
+                    found: error.to_string(),
+                });
+            }
+            Err(source) => {
+                return Err(ImageError::Read {
+                    what: what(),
+                    source,
+                });
+            }
+        };
+        out.write_all(&buffer[..count])
+            .map_err(|source| ImageError::write(path, source))?;
     }
 }

@@ -6,13 +6,14 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use fs_err::os::unix::fs::OpenOptionsExt;
 use oci_spec::image::MediaType;
 
+use super::blobs::{Checked, copy_layer};
 use super::document::{DOCUMENT_LIMIT, Document, canonical};
 use super::manifest::{Index, IndexEntry};
-use super::place::{place, place_bytes};
-use super::{Image, ImageError, Layer, LayerBytes, index};
+use super::place::{place, place_bytes, place_new};
+use super::regular::{open_file, read_file};
+use super::{BlobReader, Image, ImageError, Layer, index};
 use crate::digest::Digest;
 use crate::error::AnyError;
 use crate::layer::Descriptor;
@@ -79,9 +80,14 @@ impl Layout {
         let layout = Self {
             dir: dir.to_owned(),
         };
-        if !exists(&dir.join("oci-layout")) {
-            layout.refuse_foreign_files()?;
-            place_bytes(&dir.join("oci-layout"), LAYOUT_VERSION.as_bytes())?;
+        let marker = dir.join("oci-layout");
+        if !exists(&marker) {
+            match layout.refuse_foreign_files() {
+                // Another process was faster.
+                Err(_foreign) if exists(&marker) => {}
+                checked => checked?,
+            }
+            place_new(&marker, LAYOUT_VERSION.as_bytes())?;
         }
         let layout = Self::open(dir)?;
         for folder in ["blobs", "blobs/sha256"] {
@@ -141,7 +147,7 @@ impl Layout {
         images: &[Image],
         annotations: &std::collections::BTreeMap<String, String>,
         tag: Option<&Tag>,
-        open: &dyn Fn(&Layer) -> Result<LayerBytes, AnyError>,
+        open: &dyn Fn(&Layer) -> Result<BlobReader, AnyError>,
     ) -> Result<Descriptor, ImageError> {
         for image in images {
             for layer in &image.layers {
@@ -150,13 +156,12 @@ impl Layout {
             self.put(&image.config)?;
             self.put(&image.manifest)?;
         }
-        let root = match images {
-            [image] => image.descriptor(),
-            _ => {
-                let index = index(images, annotations.clone())?;
-                self.put(&index)?;
-                index.descriptor()
-            }
+        let root = if let [image] = images {
+            image.descriptor()
+        } else {
+            let index = index(images, annotations.clone())?;
+            self.put(&index)?;
+            index.descriptor()
         };
         self.tag(&root, tag)?;
         Ok(root)
@@ -185,24 +190,17 @@ impl Layout {
     fn put_layer(
         &self,
         layer: &Layer,
-        open: &dyn Fn(&Layer) -> Result<LayerBytes, AnyError>,
+        open: &dyn Fn(&Layer) -> Result<BlobReader, AnyError>,
     ) -> Result<(), ImageError> {
         if self.has(&layer.descriptor) {
             return Ok(());
         }
         let path = self.blob_path(&layer.descriptor.digest);
-        let bytes = open(layer).map_err(ImageError::Blob)?;
-        if let LayerBytes::File(source) = &bytes {
-            // Blobs of the store are whole and never change; another file system, or one without
-            // links, means a copy.
-            let whole = fs_err::symlink_metadata(source)
-                .is_ok_and(|found| found.is_file() && found.len() == layer.descriptor.size);
-            if whole && !exists(&path) && fs_err::hard_link(source, &path).is_ok() {
-                return Ok(());
-            }
-        }
-        let mut reader = bytes.checked(&layer.descriptor)?;
-        place(&path, |file| copy(&mut reader, file, layer, &path))
+        // A copy, never a hard link: an edit of the output would damage the cache, and a link
+        // moves the times by which the cache knows that its blob is untouched.
+        let reader = open(layer).map_err(ImageError::Blob)?;
+        let mut reader = Checked::new(reader, &layer.descriptor);
+        place(&path, |file| copy_layer(&mut reader, file, layer, &path))
     }
 
     /// Points a tag at a manifest or an index. Other tags stay; without a tag, the one untagged
@@ -331,39 +329,6 @@ pub(super) fn resolve(
     }
 }
 
-/// Copies a layer's bytes, telling the reader's errors from the writer's.
-pub(super) fn copy(
-    reader: &mut dyn Read,
-    out: &mut dyn io::Write,
-    layer: &Layer,
-    path: &Path,
-) -> Result<(), ImageError> {
-    let what = || format!("layer {}", layer.descriptor.digest);
-    let mut buffer = vec![0; 128 << 10];
-    loop {
-        let count = match reader.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return Err(ImageError::Digest {
-                    what: what(),
-                    expected: layer.descriptor.digest.to_string(),
-                    found: error.to_string(),
-                });
-            }
-            Err(source) => {
-                return Err(ImageError::Read {
-                    what: what(),
-                    source,
-                });
-            }
-        };
-        out.write_all(&buffer[..count])
-            .map_err(|source| ImageError::write(path, source))?;
-    }
-}
-
 fn exists(path: &Path) -> bool {
     fs_err::symlink_metadata(path).is_ok()
 }
@@ -373,32 +338,4 @@ fn unreadable(path: &Path, source: io::Error) -> ImageError {
         what: path.display().to_string(),
         source,
     }
-}
-
-/// Opens a regular file, not a link and without waiting for a pipe's writer: layouts are hostile.
-pub(super) fn open_file(path: &Path) -> io::Result<fs_err::File> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = fs_err::OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other(format!(
-            "{} is not a regular file",
-            path.display()
-        )));
-    }
-    Ok(file)
-}
-
-fn read_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    open_file(path)?.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(io::Error::other(format!(
-            "{} is larger than {limit} bytes",
-            path.display()
-        )));
-    }
-    Ok(bytes)
 }

@@ -141,6 +141,18 @@ pub(crate) fn runnable(wanted: &Platform) -> Vec<Platform> {
     }
 }
 
+/// The OCI media type of a layer, OCI's or Docker's; none for foreign and unknown ones.
+pub fn oci_layer_type(media_type: &MediaType) -> Option<MediaType> {
+    match media_type {
+        MediaType::ImageLayer | MediaType::ImageLayerGzip | MediaType::ImageLayerZstd => {
+            Some(media_type.clone())
+        }
+        docker if docker.as_ref() == DOCKER_LAYER_GZIP => Some(MediaType::ImageLayerGzip),
+        docker if docker.as_ref() == DOCKER_LAYER => Some(MediaType::ImageLayer),
+        _ => None,
+    }
+}
+
 /// A document that is a manifest or an index.
 #[derive(Clone, Debug)]
 pub enum Root {

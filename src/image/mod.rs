@@ -16,6 +16,7 @@ pub mod error;
 pub mod layout;
 pub mod manifest;
 mod place;
+mod regular;
 mod secrets;
 mod tree;
 pub mod verify;
@@ -24,7 +25,7 @@ use std::path::PathBuf;
 
 pub use assemble::{Image, Layer, Stamp, index};
 pub use audit::{Finding, Severity, audit};
-pub use blobs::{Blobs, LayerBytes};
+pub use blobs::{BlobReader, Blobs};
 pub use document::{DOCUMENT_LIMIT, Document};
 pub use error::ImageError;
 pub use layout::Layout;
