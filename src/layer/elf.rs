@@ -354,6 +354,38 @@ mod tests {
     }
 
     #[test]
+    fn machines_have_the_names_of_goarch() {
+        let cases = [
+            (1, 1, 3, "386"),
+            (2, 1, 62, "amd64"),
+            (2, 1, 183, "arm64"),
+            (1, 1, 40, "arm"),
+            (1, 2, 8, "mips"),
+            (2, 1, 8, "mips64le"),
+            (2, 2, 21, "ppc64"),
+            (2, 1, 21, "ppc64le"),
+            (2, 2, 22, "s390x"),
+            (2, 1, 243, "riscv64"),
+            (2, 1, 258, "loong64"),
+            (2, 1, 9999, "unknown-9999"),
+        ];
+        for (class, order, machine, name) in cases {
+            let mut bytes = b"\x7fELF".to_vec();
+            bytes.extend([class, order]);
+            bytes.resize(18, 0);
+            let number: u16 = machine;
+            bytes.extend(if order == 1 {
+                number.to_le_bytes()
+            } else {
+                number.to_be_bytes()
+            });
+            let found = summarise("x", Cursor::new(bytes)).unwrap();
+            assert_eq!(found.machine, name);
+            assert_eq!((found.interpreter, found.needed), (None, Vec::new()));
+        }
+    }
+
+    #[test]
     fn versions_compare_as_numbers() {
         let version = |name| glibc_version(name).map(|(numbers, _)| numbers);
         assert!(version("GLIBC_2.9") < version("GLIBC_2.34"));

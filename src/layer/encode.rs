@@ -49,6 +49,15 @@ impl Compression {
             Self::Zstd => MediaType::ImageLayerZstd,
         }
     }
+
+    /// Name and version of the compressed format, as a field of layer keys: it changes whenever
+    /// the compressor, its level or the size of its blocks does.
+    pub const fn format(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip-1",
+            Self::Zstd => "zstd-1",
+        }
+    }
 }
 
 /// What one pass over a layer yields.

@@ -9,7 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::Spool;
 use super::error::LayerError;
 
-/// A path in an image: relative, `/`-separated UTF-8 without NUL, no empty, `.` or `..` component.
+/// Bytes of a path, and of one component, that Linux can open (`PATH_MAX` less its NUL, `NAME_MAX`).
+const MAX_PATH: usize = 4095;
+const MAX_COMPONENT: usize = 255;
+
+/// A path in an image: relative, `/`-separated UTF-8 without NUL, no empty, `.` or `..` component,
+/// within the lengths that Linux can open.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EntryPath(String);
@@ -114,8 +119,14 @@ impl EntryPath {
         if path.contains('\0') {
             return Err(broken("it holds a NUL byte"));
         }
+        if path.len() > MAX_PATH {
+            return Err(broken("it is longer than 4095 bytes"));
+        }
         for component in path.split('/') {
             match component {
+                _ if component.len() > MAX_COMPONENT => {
+                    return Err(broken("it has a component longer than 255 bytes"));
+                }
                 "" => return Err(broken("it has an empty component")),
                 "." | ".." => return Err(broken("it has a . or .. component")),
                 _ if component.starts_with(".wh.") => {
@@ -207,5 +218,72 @@ impl TryFrom<String> for EntryPath {
 impl From<EntryPath> for String {
     fn from(path: EntryPath) -> Self {
         path.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Coded as _;
+
+    #[test]
+    fn refuses_what_an_image_can_not_hold() {
+        let long = "d".repeat(256);
+        let deep = "d/".repeat(2048) + "d";
+        let cases: [(&[u8], &str, &str); 15] = [
+            (b"", "LAYER-PATH", "it is empty"),
+            (b"/etc/passwd", "LAYER-PATH", "it is absolute"),
+            (b"a//b", "LAYER-PATH", "it has an empty component"),
+            (b"a/", "LAYER-PATH", "it has an empty component"),
+            (b"./a", "LAYER-PATH", "it has a . or .. component"),
+            (b"a/../../etc", "LAYER-PATH", "it has a . or .. component"),
+            (b"..", "LAYER-PATH", "it has a . or .. component"),
+            (b"a\0b", "LAYER-PATH", "it holds a NUL byte"),
+            (b"caf\xe9", "LAYER-PATH", "path \"caf\\xe9\""),
+            (b"a\xff\n", "LAYER-PATH", "path \"a\\xff\\n\""),
+            (long.as_bytes(), "LAYER-PATH", "longer than 255 bytes"),
+            (deep.as_bytes(), "LAYER-PATH", "longer than 4095 bytes"),
+            (b".wh.x", "LAYER-WHITEOUT", ".wh.x"),
+            (b"a/.wh..wh..opq", "LAYER-WHITEOUT", "a/.wh..wh..opq"),
+            (b".wh.d/file", "LAYER-WHITEOUT", ".wh.d/file"),
+        ];
+        for (path, code, text) in cases {
+            let error = EntryPath::from_bytes(path).unwrap_err();
+            assert_eq!(error.code(), code, "{error}");
+            assert!(error.to_string().contains(text), "{error}");
+        }
+        let read = serde_json::from_str::<EntryPath>("\"../x\"").unwrap_err();
+        assert!(read.to_string().contains(".. component"), "{read}");
+    }
+
+    #[test]
+    fn keeps_odd_names_that_an_image_can_hold() {
+        for path in [
+            "a b",
+            "-rf",
+            "a\nb",
+            "\u{202e}x",
+            "...",
+            "a/.b",
+            ".wh",
+            "x.wh.y",
+            "c:\\d",
+        ] {
+            assert_eq!(EntryPath::new(path).unwrap().as_str(), path);
+        }
+        let shown = EntryPath::new("a\n\u{202e}\u{1b}[31mb")
+            .unwrap()
+            .to_string();
+        assert_eq!(shown, "a\\n\\u{202e}\\u{1b}[31mb");
+    }
+
+    #[test]
+    fn orders_by_bytes_and_walks_up_and_down() {
+        let path = |text| EntryPath::new(text).unwrap();
+        assert!(path("a-b") < path("a/b") && path("a/b") < path("a0"));
+        assert_eq!(path("a/b/c").parent(), Some(path("a/b")));
+        assert_eq!((path("a").parent(), path("a/b").name()), (None, "b"));
+        assert_eq!(path("a").join("b").unwrap(), path("a/b"));
+        assert!(path("a").join("../b").is_err());
     }
 }

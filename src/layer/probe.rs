@@ -4,9 +4,6 @@ use std::io::{self, Read, Seek, Write as _};
 
 use super::{ElfSummary, Spool, elf};
 
-/// Bytes that are kept of every file.
-const HEAD: usize = 256;
-
 /// Bytes of a `#!` line that count; Linux reads no more (execve(2), since 5.1: 255, before: 127).
 const SCRIPT: usize = 127;
 
@@ -29,6 +26,9 @@ enum Keep {
 }
 
 impl Probe {
+    /// Bytes that are kept of every file.
+    pub(crate) const HEAD: usize = 256;
+
     /// A probe of a file that can be read again.
     pub(crate) fn of_file() -> Self {
         Self {
@@ -48,7 +48,7 @@ impl Probe {
     /// Takes the next bytes.
     pub(crate) fn see(&mut self, bytes: &[u8]) -> io::Result<()> {
         let before = self.head.len();
-        let kept = bytes.len().min(HEAD - before);
+        let kept = bytes.len().min(Self::HEAD - before);
         self.head.extend_from_slice(&bytes[..kept]);
         let Keep::Spooled(spool) = &mut self.elf else {
             return Ok(());
@@ -63,6 +63,11 @@ impl Probe {
             spool.write_all(bytes)?;
         }
         Ok(())
+    }
+
+    /// True when further bytes change nothing.
+    pub(crate) fn is_satisfied(&self) -> bool {
+        self.head.len() >= Self::HEAD && !self.head.starts_with(ELF_MAGIC)
     }
 
     /// The interpreter line of a `#!` file, without the `#!`.
