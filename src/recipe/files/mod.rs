@@ -1,4 +1,6 @@
 //! The files recipe. (skeleton)
+pub mod canonical;
+
 use super::{Context, Needs, Options, Recipe, RecipeError};
 use crate::base::Target;
 use crate::plan::{Evidence, Notice, Plan, Step, StepOutcome};

@@ -1,33 +1,359 @@
-//! The Go recipe. (skeleton)
+//! The Go recipe: builds modules with the machine's own toolchain.
+//!
+//! The rules are those of docs/guides/go.md. An unchanged source never starts `go`: the toolchain
+//! and the list of packages are remembered by what they depend on, the program by its layer's key.
+
+mod buildinfo;
+mod compiler;
+mod env;
+mod error;
+mod failure;
+mod gomod;
+mod hints;
+mod layer;
+mod main_package;
+mod module;
+mod options;
+mod packages;
+mod steps;
+mod template;
+mod toolchain;
+mod version;
+mod yaml;
+
+use std::sync::Arc;
+
+use self::env::Folders;
+use self::failure::RunFailure;
+use self::hints::Hints;
+use self::layer::{Expected, GoBinary};
+use self::main_package::{MainPackage, Wishes, base_name};
+use self::module::Module;
+use self::options::{Cgo, GoOptions, VcsStamp};
+use self::steps::{BUILD, Job, OUTPUT, PROBE, Workshop, cgo_ldflags};
+use self::template::Values;
+use self::toolchain::Toolchain;
+use super::files::canonical;
 use super::{Context, Needs, Options, Recipe, RecipeError};
 use crate::base::Target;
-use crate::plan::{Evidence, Notice, Plan, Step, StepOutcome};
+use crate::layer::{EntryPath, LayerSource};
+use crate::plan::{Evidence, ImagePlan, Notice, Plan, RuntimeConfig, Step, StepOutcome};
 use crate::source::SourceTree;
+
+pub use self::buildinfo::{BuildInfo, InvalidBuildInfo, ModuleInfo};
+pub use self::error::GoError;
+pub use self::failure::{Reason, RunFailure as GoFailure};
+pub use self::main_package::{Candidate, Verdict};
 
 /// Builds Go modules with the machine's own toolchain.
 #[derive(Clone, Copy, Debug)]
 pub struct GoRecipe;
 
+/// Programs lie here.
+const FOLDER: &str = "app";
+
 impl Recipe for GoRecipe {
     fn name(&self) -> &'static str {
         "go"
     }
-    fn detect(&self, _: &SourceTree, _: &Options) -> Result<Option<Evidence>, RecipeError> {
-        unimplemented!()
+
+    fn detect(
+        &self,
+        tree: &SourceTree,
+        options: &Options,
+    ) -> Result<Option<Evidence>, RecipeError> {
+        let found = match module::find(tree, &options.directory) {
+            Err(GoError::NoModule { .. }) => return Ok(None),
+            found => found?,
+        };
+        let facts = match found.as_slice() {
+            [] => return Ok(None),
+            [directory] => {
+                let module = Module::read(tree, directory, &GoOptions::default())?;
+                facts(&module)
+            }
+            several => vec![format!("go.mod in {}", several.join(", "))],
+        };
+        Ok(Some(Evidence {
+            recipe: self.name(),
+            facts,
+        }))
     }
-    fn needs(&self, _: &SourceTree, _: &Options) -> Result<Needs, RecipeError> {
-        unimplemented!()
+
+    fn needs(&self, _: &SourceTree, options: &Options) -> Result<Needs, RecipeError> {
+        let options = GoOptions::parse(&options.recipe)?;
+        let base = match options.cgo {
+            Cgo::Off | Cgo::Static => "static",
+            Cgo::Dynamic => "cc",
+        };
+        Ok(Needs {
+            base: base.to_owned(),
+        })
     }
+
     fn plan(
         &self,
-        _: &SourceTree,
-        _: &Options,
-        _: &[Target],
-        _: &Context<'_>,
+        tree: &SourceTree,
+        options: &Options,
+        targets: &[Target],
+        context: &Context<'_>,
     ) -> Result<Plan, RecipeError> {
-        unimplemented!()
+        Ok(plan(tree, options, targets, context)?)
     }
-    fn review(&self, _: &Step, _: &StepOutcome) -> Result<Vec<Notice>, RecipeError> {
-        unimplemented!()
+
+    fn review(&self, step: &Step, outcome: &StepOutcome) -> Result<Vec<Notice>, RecipeError> {
+        if !outcome.succeeded() {
+            return Err(GoError::Run(Box::new(RunFailure::of(step, outcome))).into());
+        }
+        let fields = step.key.fields();
+        match fields.get("kind").map(String::as_str) {
+            Some(PROBE) => Ok(stubs(&outcome.stdout)),
+            Some(BUILD) => {
+                layer::verify(&outcome.slot.join(OUTPUT), &expected(step)?)?;
+                Ok(Vec::new())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+/// What a build step's key says of its program.
+fn expected(step: &Step) -> Result<Expected, GoError> {
+    let field = |name: &str| step.key.fields().get(name).map_or("", String::as_str);
+    let platform = field("platform")
+        .parse()
+        .map_err(|_unreachable| GoError::Platform {
+            architecture: field("platform").to_owned(),
+        })?;
+    let cgo = match field("cgo").split(' ').next() {
+        Some("static") => Cgo::Static,
+        Some("dynamic") => Cgo::Dynamic,
+        _ => Cgo::Off,
+    };
+    Ok(Expected::new(field("main"), &platform, cgo))
+}
+
+/// The packages that the probe printed, as one notice.
+fn stubs(stdout: &str) -> Vec<Notice> {
+    let packages: Vec<&str> = stdout
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    if packages.is_empty() {
+        return Vec::new();
+    }
+    let text = format!(
+        "{} has cgo files that are left out (recipe.go.cgo: off): what stands in for them may fail \
+         at run time",
+        packages.join(", ")
+    );
+    vec![Notice {
+        code: "GO-CGO-STUB",
+        text,
+    }]
+}
+
+fn facts(module: &Module) -> Vec<String> {
+    let go_mod = &module.go_mod;
+    let mut facts = vec![format!(
+        "{} (module {}, go {})",
+        go_mod.file,
+        go_mod.module,
+        go_mod.wanted()
+    )];
+    if module.modules == options::ModMode::Vendor {
+        facts.push("vendor/modules.txt: dependencies are in the source".to_owned());
+    }
+    if let Some(work) = &module.work {
+        facts.push(format!(
+            "{} (with {} other modules)",
+            work.go_work.file,
+            work.members.len()
+        ));
+    }
+    facts
+}
+
+fn plan(
+    tree: &SourceTree,
+    options: &Options,
+    targets: &[Target],
+    context: &Context<'_>,
+) -> Result<Plan, GoError> {
+    let parsed = GoOptions::parse(&options.recipe)?;
+    if parsed.vcs_stamp == VcsStamp::Yes && options.revision.is_none() {
+        return Err(GoError::Vcs);
+    }
+    let module = Module::read(tree, &options.directory, &parsed)?;
+    let source = module.source(tree, parsed.cgo)?;
+    let toolchain = Toolchain::find(context.store, context.env, &parsed, &module)?;
+    let selected = toolchain.select(&module, &parsed)?;
+    let folders = Folders::create(context.store)?;
+    let hints = Hints::read(tree, &module.directory)?;
+    let workshop = Workshop {
+        tree,
+        module: &module,
+        options: &parsed,
+        build: options,
+        context,
+        toolchain: &toolchain,
+        selected: &selected,
+        folders: &folders,
+        source,
+    };
+    let wishes = Wishes {
+        main: parsed.main.as_deref(),
+        hinted: hints
+            .main
+            .as_ref()
+            .map(|(main, file)| (main.as_str(), *file)),
+        names: [options.name.as_deref(), options.repository.as_deref()],
+    };
+    let main = packages::choose(&workshop, targets, &wishes)?;
+    let (ldflags, mut notices) = linker_flags(&workshop, &hints)?;
+    notices.extend(hint_notices(&hints, options));
+    let (steps, images) = images(&workshop, &main, &ldflags, targets)?;
+    let mut facts = facts(&module);
+    facts.push(format!("main {}: {}", main.path, main.reason));
+    facts.push(format!(
+        "{} at {}",
+        selected.version,
+        toolchain.program.display()
+    ));
+    let name = if main.version.is_some() {
+        &main.name
+    } else {
+        base_name(&module.go_mod.module)
+    };
+    Ok(Plan {
+        evidence: Evidence {
+            recipe: "go",
+            facts,
+        },
+        name: Some(name.to_owned()),
+        version: main.version.clone(),
+        steps,
+        images,
+        notices,
+    })
+}
+
+/// `-s -w`, the configured flags, the version.
+fn linker_flags(workshop: &Workshop<'_>, hints: &Hints) -> Result<(String, Vec<Notice>), GoError> {
+    let options = workshop.options;
+    let values = Values::new(workshop.build, workshop.context.env);
+    let mut flags = "-s -w".to_owned();
+    for text in &options.ldflags {
+        flags.push(' ');
+        flags.push_str(&values.render(text)?);
+    }
+    let mut notices = Vec::new();
+    let stamp = match (&options.version_var, &hints.version) {
+        (Some(variable), _) => Some((variable, "{{.Version}}")),
+        // Flags of the user's own say all that is to be said.
+        (None, Some((variable, template))) if options.ldflags.is_empty() => {
+            let version = values.render(template)?;
+            let text = format!("the release configuration stamps {variable}; set to {version}");
+            notices.push(Notice {
+                code: "GO-HINT",
+                text,
+            });
+            Some((variable, template.as_str()))
+        }
+        (None, _) => None,
+    };
+    if let Some((variable, template)) = stamp {
+        flags.push_str(&format!(" -X {variable}={}", values.render(template)?));
+    }
+    flags.push_str(cgo_ldflags(options.cgo));
+    Ok((flags, notices))
+}
+
+fn hint_notices(hints: &Hints, options: &Options) -> Vec<Notice> {
+    let mut texts: Vec<String> = hints
+        .settings
+        .iter()
+        .map(|text| format!("{text}; not applied (recipe.go)"))
+        .collect();
+    if options.args.is_empty() && !hints.arguments.is_empty() {
+        let arguments = serde_json::json!(hints.arguments);
+        texts.push(format!(
+            "the Dockerfile starts it with arguments; if needed: container.args: {arguments}"
+        ));
+    }
+    texts
+        .into_iter()
+        .map(|text| Notice {
+            code: "GO-HINT",
+            text,
+        })
+        .collect()
+}
+
+/// The steps in their order, and one image for each target.
+fn images(
+    workshop: &Workshop<'_>,
+    main: &MainPackage,
+    ldflags: &str,
+    targets: &[Target],
+) -> Result<(Vec<Step>, Vec<ImagePlan>), GoError> {
+    let options = workshop.options;
+    let modules = workshop.modules();
+    let mut steps: Vec<Step> = modules.iter().cloned().collect();
+    let mut images = Vec::new();
+    for target in targets {
+        let compiler = compiler::find(workshop.context, options.cgo, &target.platform)?;
+        let job = Job {
+            main,
+            platform: &target.platform,
+            compiler,
+            ldflags: ldflags.to_owned(),
+        };
+        // With cgo on nothing is replaced by a stub.
+        let probe = match options.cgo {
+            Cgo::Off
+                if modules.is_some() || workshop.module.modules == options::ModMode::Vendor =>
+            {
+                Some(workshop.probe(&job, modules.as_ref())?)
+            }
+            _ => None,
+        };
+        let mut before: Vec<&Step> = modules.iter().chain(&probe).collect();
+        let build = workshop.build(&job, &before)?;
+        before.insert(0, &build);
+        let folder = canonical::directory(&target.facts.entries, FOLDER).map_err(|error| {
+            GoError::Option {
+                key: "base".to_owned(),
+                problem: error.to_string(),
+            }
+        })?;
+        let path = EntryPath::new(module::join(&folder, &main.name))?;
+        let expected = Expected::new(&main.path, &target.platform, options.cgo);
+        let layer: Arc<dyn LayerSource> = Arc::new(GoBinary::new(&build, &before, path, expected));
+        images.push(ImagePlan {
+            target: target.clone(),
+            layers: vec![layer],
+            runtime: runtime(workshop.build, main),
+        });
+        steps.extend(probe);
+        steps.push(build);
+    }
+    Ok((steps, images))
+}
+
+fn runtime(options: &Options, main: &MainPackage) -> RuntimeConfig {
+    let entrypoint = if options.entrypoint.is_empty() {
+        vec![format!("/{FOLDER}/{}", main.name)]
+    } else {
+        options.entrypoint.clone()
+    };
+    RuntimeConfig {
+        entrypoint,
+        cmd: options.args.clone(),
+        env: options.env.clone(),
+        user: "1001:1001".to_owned(),
+        working_dir: format!("/{FOLDER}"),
+        ports: options.port.into_iter().collect(),
     }
 }

@@ -1,0 +1,134 @@
+//! Paths seen through a base's symbolic links.
+//!
+//! A layer that brings a directory `lib` over a base where `lib` is a link to `usr/lib` replaces the
+//! link, and every program of the base loses its libraries. So `lib/x` is written as `usr/lib/x`.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::layer::{EntryKind, EntrySummary};
+
+/// As many links as Linux follows in one path (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+
+/// A path that no directory of the base can be.
+#[derive(Debug, thiserror::Error)]
+#[error("/{path}: the base has too many symbolic links there")]
+pub struct LinkLoop {
+    /// The path that was asked for.
+    pub path: String,
+}
+
+/// Where a directory of the image lies once the base's links are followed; absolute links count
+/// from the image's root, and `..` stops there.
+///
+/// # Errors
+/// A loop of links.
+pub fn directory(base: &BTreeMap<String, EntrySummary>, path: &str) -> Result<String, LinkLoop> {
+    let mut todo: VecDeque<String> = components(path);
+    let mut done: Vec<String> = Vec::new();
+    let mut links = 0;
+    while let Some(component) = todo.pop_front() {
+        if component == ".." {
+            done.pop();
+            continue;
+        }
+        done.push(component);
+        let entry = base.get(&done.join("/"));
+        let target = entry
+            .filter(|entry| entry.kind == EntryKind::Symlink)
+            .and_then(|entry| entry.target.as_deref());
+        if let Some(target) = target {
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(LinkLoop {
+                    path: path.to_owned(),
+                });
+            }
+            done.pop();
+            if target.starts_with('/') {
+                done.clear();
+            }
+            let mut next = components(target);
+            next.append(&mut todo);
+            todo = next;
+        }
+    }
+    Ok(done.join("/"))
+}
+
+/// Where a file or link of the image lies: the links above it are followed, one at its own place
+/// is replaced.
+///
+/// # Errors
+/// A loop of links.
+pub fn member(base: &BTreeMap<String, EntrySummary>, path: &str) -> Result<String, LinkLoop> {
+    let Some((parent, name)) = path.rsplit_once('/') else {
+        return Ok(path.to_owned());
+    };
+    let parent = directory(base, parent)?;
+    Ok(if parent.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{parent}/{name}")
+    })
+}
+
+fn components(path: &str) -> VecDeque<String> {
+    path.split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base(links: &[(&str, &str)]) -> BTreeMap<String, EntrySummary> {
+        links
+            .iter()
+            .map(|(path, target)| {
+                let entry = EntrySummary {
+                    path: (*path).to_owned(),
+                    kind: EntryKind::Symlink,
+                    size: 0,
+                    target: Some((*target).to_owned()),
+                    script: None,
+                };
+                ((*path).to_owned(), entry)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn links_of_the_base_are_followed() {
+        let base = base(&[
+            ("lib", "usr/lib"),
+            ("usr/lib/x", "../share/x"),
+            ("var/run", "/run"),
+            ("top", "../../../etc"),
+        ]);
+        for (path, expected) in [
+            ("lib", "usr/lib"),
+            ("lib/a/b", "usr/lib/a/b"),
+            ("lib/x/y", "usr/share/x/y"),
+            ("var/run/app", "run/app"),
+            ("top/hosts", "etc/hosts"),
+            ("app/lib", "app/lib"),
+        ] {
+            assert_eq!(directory(&base, path).unwrap(), expected);
+        }
+        assert_eq!(member(&base, "lib").unwrap(), "lib");
+        assert_eq!(member(&base, "lib/z").unwrap(), "usr/lib/z");
+    }
+
+    #[test]
+    fn loops_end() {
+        let base = base(&[("a", "b"), ("b", "/a")]);
+        let error = directory(&base, "a/x").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "/a/x: the base has too many symbolic links there"
+        );
+    }
+}

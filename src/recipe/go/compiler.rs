@@ -1,0 +1,101 @@
+//! C compilers for cgo.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use super::error::GoError;
+use super::options::Cgo;
+use super::toolchain::on_path;
+use crate::platform::Platform;
+use crate::recipe::Context;
+
+/// The compiler of one platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Compiler {
+    /// The value of CC.
+    pub(super) cc: String,
+    /// What it calls itself; in the key, since it decides bytes.
+    pub(super) version: String,
+}
+
+/// Finds a compiler; none when cgo is off.
+pub(super) fn find(
+    context: &Context<'_>,
+    mode: Cgo,
+    platform: &Platform,
+) -> Result<Option<Compiler>, GoError> {
+    let cpu = cpu(&platform.architecture);
+    let native = cpu == std::env::consts::ARCH;
+    let mut choices: Vec<(String, Vec<String>)> = Vec::new();
+    match mode {
+        Cgo::Off => return Ok(None),
+        Cgo::Static => {
+            if native {
+                choices.push(("musl-gcc".to_owned(), Vec::new()));
+            }
+            choices.push((format!("{cpu}-linux-musl-gcc"), Vec::new()));
+            let target = ["cc", "-target", &format!("{cpu}-linux-musl")].map(ToOwned::to_owned);
+            choices.push(("zig".to_owned(), target.to_vec()));
+        }
+        Cgo::Dynamic => {
+            if native {
+                choices.extend([
+                    ("gcc".to_owned(), Vec::new()),
+                    ("cc".to_owned(), Vec::new()),
+                ]);
+            }
+            choices.push((format!("{cpu}-linux-gnu-gcc"), Vec::new()));
+        }
+    }
+    for (name, arguments) in &choices {
+        if let Some(program) = on_path(context.env.get("PATH"), name) {
+            let mut cc = program.to_string_lossy().into_owned();
+            let version = version(context.env, &cc, arguments);
+            for argument in arguments {
+                cc.push(' ');
+                cc.push_str(argument);
+            }
+            return Ok(Some(Compiler {
+                cc,
+                version: format!("{name} {version}"),
+            }));
+        }
+    }
+    Err(GoError::Compiler {
+        mode: mode.name(),
+        platform: platform.to_string(),
+        looked: choices.into_iter().map(|(name, _)| name).collect(),
+    })
+}
+
+/// The first line of `--version`: compilers of equal names differ in what they emit.
+fn version(
+    env: &BTreeMap<String, std::ffi::OsString>,
+    program: &str,
+    arguments: &[String],
+) -> String {
+    let output = Command::new(program)
+        .args(arguments)
+        .arg("--version")
+        .env_clear()
+        .envs(env.get("PATH").map(|path| ("PATH", path)))
+        .output();
+    // A compiler that doesn't tell its version will fail with its own words in the build.
+    output.map_or_else(
+        |_| String::new(),
+        |output| {
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            said.lines().next().unwrap_or_default().to_owned()
+        },
+    )
+}
+
+/// GOARCH as compilers name it.
+fn cpu(architecture: &str) -> &str {
+    match architecture {
+        "amd64" => "x86_64",
+        "arm64" => "aarch64",
+        "386" => "i386",
+        other => other,
+    }
+}

@@ -1,0 +1,472 @@
+//! Which command of the module becomes the program.
+
+use std::fmt;
+
+use super::error::GoError;
+use super::gomod::GoMod;
+use super::module::join;
+
+/// A command of the module, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// `./cmd/server`, or the import path of a tool.
+    pub path: String,
+    /// Whether it could be chosen.
+    pub verdict: Verdict,
+}
+
+/// Why a command is kept or dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A command outside the folders for tests, examples and tools.
+    Kept,
+    /// Dropped because of this component of its path.
+    Dropped(String),
+    /// Named by a `tool` line of go.mod.
+    Tool,
+}
+
+impl Verdict {
+    /// Whether it could be chosen.
+    pub(super) fn is_kept(&self) -> bool {
+        !matches!(self, Self::Dropped(_))
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kept => f.write_str("kept"),
+            Self::Dropped(part) => write!(f, "dropped: lies in a folder named {part}"),
+            Self::Tool => f.write_str("a tool line of go.mod"),
+        }
+    }
+}
+
+/// A package as `go list` names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Package {
+    /// `main` or a library's name.
+    pub(super) name: String,
+    pub(super) import_path: String,
+}
+
+/// The chosen command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct MainPackage {
+    /// What `go build` is told: `./cmd/server`, `.`, or an import path of another module.
+    pub(super) path: String,
+    /// The program's name.
+    pub(super) name: String,
+    /// Why this one.
+    pub(super) reason: String,
+    /// The version of the module that it comes from, when that is not the source itself.
+    pub(super) version: Option<String>,
+}
+
+/// What may decide besides the packages.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wishes<'a> {
+    /// `recipe.go.main`
+    pub(super) main: Option<&'a str>,
+    /// `builds[0]` of .ko.yaml or .goreleaser.yaml, with the file's name.
+    pub(super) hinted: Option<(&'a str, &'a str)>,
+    /// The deployment's and the repository's name.
+    pub(super) names: [Option<&'a str>; 2],
+}
+
+/// A folder whose commands are not the product.
+pub(super) fn is_aside(part: &str) -> bool {
+    const ASIDE: [&str; 14] = [
+        "example",
+        "examples",
+        "test",
+        "tests",
+        "testdata",
+        "internal",
+        "hack",
+        "script",
+        "scripts",
+        "tools",
+        "docs",
+        "linters",
+        "templates",
+        "e2e",
+    ];
+    ASIDE.contains(&part)
+        || part.starts_with("integration")
+        || part == "vendor"
+        || part == "node_modules"
+}
+
+/// Reads the lines `NAME<TAB>IMPORT PATH` that [`LIST_FORMAT`] asks for.
+pub(super) fn parse_list(stdout: &str) -> Vec<Package> {
+    stdout
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .map(|(name, import_path)| Package {
+            name: name.to_owned(),
+            import_path: import_path.to_owned(),
+        })
+        .collect()
+}
+
+/// The format given to `go list -e -find -f`.
+pub(super) const LIST_FORMAT: &str = "{{.Name}}\t{{.ImportPath}}";
+
+/// Chooses by the rules of docs/guides/go.md, first hit wins.
+pub(super) fn choose(
+    go_mod: &GoMod,
+    packages: &[Package],
+    wishes: &Wishes<'_>,
+) -> Result<MainPackage, GoError> {
+    let module = go_mod.module.as_str();
+    if let Some(main) = wishes.main {
+        return explicit(go_mod, packages, main, "recipe.go.main");
+    }
+    if let Some((main, file)) = wishes.hinted
+        && let Ok(found) = explicit(go_mod, packages, main, file)
+    {
+        return Ok(found);
+    }
+    let candidates: Vec<Candidate> = packages
+        .iter()
+        .filter(|package| package.name == "main")
+        .map(|package| candidate(&relative(module, &package.import_path)))
+        .collect();
+    let kept: Vec<&Candidate> = candidates
+        .iter()
+        .filter(|candidate| candidate.verdict == Verdict::Kept)
+        .collect();
+    let found = |path: &str, reason: &str| {
+        Ok(MainPackage {
+            path: path.to_owned(),
+            name: program_name(module, path),
+            reason: reason.to_owned(),
+            version: None,
+        })
+    };
+    if let [only] = kept.as_slice() {
+        return found(&only.path, "the only command");
+    }
+    let names = wishes.names.into_iter().flatten();
+    for name in names.chain(std::iter::once(base_name(module))) {
+        let named = |candidate: &&&Candidate| program_name(module, &candidate.path) == name;
+        let same: Vec<_> = kept.iter().filter(named).collect();
+        if let [only] = same.as_slice() {
+            return found(&only.path, &format!("the command named {name}"));
+        }
+    }
+    if kept.iter().any(|candidate| candidate.path == ".") {
+        return found(".", "the command at the module's root");
+    }
+    if candidates.is_empty()
+        && let [tool] = go_mod.tools.as_slice()
+    {
+        return Ok(foreign(go_mod, tool, "the only tool of go.mod"));
+    }
+    Err(undecided(go_mod, candidates))
+}
+
+fn undecided(go_mod: &GoMod, mut candidates: Vec<Candidate>) -> GoError {
+    let kept = candidates
+        .iter()
+        .filter(|candidate| candidate.verdict == Verdict::Kept)
+        .count();
+    candidates.extend(go_mod.tools.iter().map(|tool| Candidate {
+        path: tool.clone(),
+        verdict: Verdict::Tool,
+    }));
+    let problem = match (kept, candidates.len()) {
+        (0, 0) => format!("module {} has no command: no package main", go_mod.module),
+        (0, _) => format!(
+            "module {} has no command that is clearly its product",
+            go_mod.module
+        ),
+        (count, _) => format!("module {} has {count} commands", go_mod.module),
+    };
+    GoError::Main {
+        problem,
+        candidates,
+    }
+}
+
+fn candidate(path: &str) -> Candidate {
+    let aside = path.split('/').find(|part| is_aside(part));
+    Candidate {
+        path: path.to_owned(),
+        verdict: aside.map_or(Verdict::Kept, |part| Verdict::Dropped(part.to_owned())),
+    }
+}
+
+/// The package that a configuration names.
+fn explicit(
+    go_mod: &GoMod,
+    packages: &[Package],
+    main: &str,
+    by: &str,
+) -> Result<MainPackage, GoError> {
+    let module = go_mod.module.as_str();
+    let main = main.trim_end_matches('/');
+    let main = main
+        .strip_suffix("/main.go")
+        .or(main.strip_suffix("main.go"))
+        .unwrap_or(main);
+    let local = |path: &str| {
+        packages
+            .iter()
+            .find(|p| relative(module, &p.import_path) == path)
+    };
+    let dotted = match main {
+        "" | "." => ".".to_owned(),
+        _ if main.starts_with("./") => main.to_owned(),
+        _ if main == module || main.starts_with(&format!("{module}/")) => relative(module, main),
+        _ => format!("./{main}"),
+    };
+    match local(&dotted) {
+        Some(package) if package.name == "main" => Ok(MainPackage {
+            name: program_name(module, &dotted),
+            path: dotted,
+            reason: format!("named by {by}"),
+            version: None,
+        }),
+        Some(package) if !package.name.is_empty() => Err(GoError::NotMain {
+            package: package.import_path.clone(),
+        }),
+        // An import path of a required module has a dot in its first element.
+        _ if !main.starts_with('.')
+            && main
+                .split('/')
+                .next()
+                .is_some_and(|host| host.contains('.'))
+            && go_mod.version_of(main).is_some() =>
+        {
+            Ok(foreign(go_mod, main, &format!("named by {by}")))
+        }
+        _ => Err(GoError::Main {
+            problem: format!("{main}, named by {by}, is no package of module {module}"),
+            candidates: packages
+                .iter()
+                .filter(|package| package.name == "main")
+                .map(|package| candidate(&relative(module, &package.import_path)))
+                .chain(go_mod.tools.iter().map(|tool| Candidate {
+                    path: tool.clone(),
+                    verdict: Verdict::Tool,
+                }))
+                .collect(),
+        }),
+    }
+}
+
+/// A command of a module that go.mod requires.
+fn foreign(go_mod: &GoMod, package: &str, reason: &str) -> MainPackage {
+    MainPackage {
+        path: package.to_owned(),
+        name: base_name(package).to_owned(),
+        reason: reason.to_owned(),
+        version: go_mod.version_of(package).map(ToOwned::to_owned),
+    }
+}
+
+/// `./cmd/server` for an import path of the module.
+fn relative(module: &str, import_path: &str) -> String {
+    match import_path.strip_prefix(module) {
+        Some("") => ".".to_owned(),
+        Some(rest) => join(".", rest.trim_start_matches('/')),
+        None => import_path.to_owned(),
+    }
+}
+
+/// The name of the program: the package's last element, the module's at its root.
+fn program_name(module: &str, path: &str) -> String {
+    let path = match path.strip_prefix('.') {
+        Some(below) => format!("{module}{below}"),
+        None => path.to_owned(),
+    };
+    base_name(&path).to_owned()
+}
+
+/// The last element of an import path, without a major version (`…/server/v2`, `….v2`).
+pub(super) fn base_name(path: &str) -> &str {
+    let is_major = |text: &str| {
+        text.strip_prefix('v')
+            .is_some_and(|n| !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit()))
+    };
+    let mut path = path.trim_end_matches('/');
+    if let Some((before, last)) = path.rsplit_once('/')
+        && is_major(last)
+    {
+        path = before;
+    }
+    let last = path.rsplit('/').next().unwrap_or(path);
+    match last.rsplit_once('.') {
+        Some((name, major)) if is_major(major) && !name.is_empty() => name,
+        _ => last,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Coded;
+
+    const MODULE: &str = "example.org/server/v2";
+
+    fn packages(paths: &[&str]) -> Vec<Package> {
+        paths
+            .iter()
+            .map(|path| {
+                let (name, path) = path
+                    .strip_prefix("lib:")
+                    .map_or(("main", *path), |p| ("lib", p));
+                Package {
+                    name: name.to_owned(),
+                    import_path: join(MODULE, path).trim_end_matches("/.").to_owned(),
+                }
+            })
+            .collect()
+    }
+
+    fn go_mod(rest: &str) -> GoMod {
+        GoMod::parse("go.mod", format!("module {MODULE}\n{rest}").as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_rules_decide_in_their_order() {
+        let named = |main| Wishes {
+            main: Some(main),
+            ..Wishes::default()
+        };
+        let hinted = Wishes {
+            hinted: Some(("./cmd/b", ".goreleaser.yaml")),
+            ..Wishes::default()
+        };
+        let repository = Wishes {
+            names: [None, Some("b")],
+            ..Wishes::default()
+        };
+        let none = Wishes::default();
+        let tools = "require example.org/t v1.2.3\ntool example.org/t/cmd/tool\n";
+        for (paths, rest, wishes, path, name) in [
+            (vec!["cmd/a", "internal/tools/x"], "", none, "./cmd/a", "a"),
+            (
+                vec![
+                    "cmd/a",
+                    "examples/b",
+                    "hack/c",
+                    "e2e",
+                    "integration-tests/z",
+                ],
+                "",
+                none,
+                "./cmd/a",
+                "a",
+            ),
+            (vec!["."], "", none, ".", "server"),
+            (
+                vec!["cmd/a", "cmd/server"],
+                "",
+                none,
+                "./cmd/server",
+                "server",
+            ),
+            (vec!["cmd/a", "cmd/b"], "", repository, "./cmd/b", "b"),
+            (vec![".", "cmd/a", "cmd/b"], "", none, ".", "server"),
+            (vec!["cmd/a", "cmd/b"], "", hinted, "./cmd/b", "b"),
+            (vec!["cmd/a", "cmd/b"], "", named("./cmd/a"), "./cmd/a", "a"),
+            (
+                vec!["cmd/a", "cmd/b"],
+                "",
+                named("cmd/a/main.go"),
+                "./cmd/a",
+                "a",
+            ),
+            (
+                vec!["cmd/a", "cmd/b"],
+                "",
+                named("example.org/server/v2/cmd/a"),
+                "./cmd/a",
+                "a",
+            ),
+            (vec![], tools, none, "example.org/t/cmd/tool", "tool"),
+            (
+                vec!["cmd/a"],
+                tools,
+                named("example.org/t/cmd/tool"),
+                "example.org/t/cmd/tool",
+                "tool",
+            ),
+            (
+                vec!["examples/a"],
+                "",
+                named("./examples/a"),
+                "./examples/a",
+                "a",
+            ),
+        ] {
+            let found = choose(&go_mod(rest), &packages(&paths), &wishes).unwrap();
+            assert_eq!(
+                (found.path.as_str(), found.name.as_str()),
+                (path, name),
+                "{paths:?}"
+            );
+            let version = path.starts_with("example").then_some("v1.2.3");
+            assert_eq!(found.version.as_deref(), version);
+        }
+    }
+
+    #[test]
+    fn an_open_choice_lists_every_candidate() {
+        let error = choose(
+            &go_mod(""),
+            &packages(&["cmd/a", "cmd/b", "examples/c"]),
+            &Wishes::default(),
+        )
+        .unwrap_err();
+        assert_eq!(error.code(), "GO-MAIN");
+        assert_eq!(
+            error.to_string(),
+            "module example.org/server/v2 has 2 commands\n  ./cmd/a  (kept)\n  ./cmd/b  (kept)\n  \
+             ./examples/c  (dropped: lies in a folder named examples)"
+        );
+        assert!(error.hint().unwrap().contains("main: ./cmd/a"));
+        let tools = "tool (\nexample.org/t/a\nexample.org/t/b\n)\n";
+        let error = choose(&go_mod(tools), &[], &Wishes::default()).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("example.org/t/b  (a tool line of go.mod)"),
+            "{error}"
+        );
+        let error = choose(&go_mod(""), &[], &Wishes::default()).unwrap_err();
+        assert!(error.to_string().contains("has no command"), "{error}");
+    }
+
+    #[test]
+    fn a_library_is_no_command() {
+        let wishes = Wishes {
+            main: Some("./pkg/x"),
+            ..Wishes::default()
+        };
+        let error = choose(&go_mod(""), &packages(&["cmd/a", "lib:pkg/x"]), &wishes).unwrap_err();
+        assert_eq!(error.code(), "GO-NOTMAIN");
+        assert!(
+            error
+                .to_string()
+                .contains("example.org/server/v2/pkg/x is a library"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn names_leave_major_versions_out() {
+        for (path, name) in [
+            ("example.org/a/v2", "a"),
+            ("gopkg.in/yaml.v3", "yaml"),
+            ("example.org/a/cmd/v1x", "v1x"),
+            ("a", "a"),
+        ] {
+            assert_eq!(base_name(path), name);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The packages of the module, asked of `go list` once for each state of the source.
+
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+use super::env;
+use super::error::GoError;
+use super::failure::RunFailure;
+use super::main_package::{self, MainPackage, Package, Wishes};
+use super::steps::Workshop;
+use crate::base::Target;
+use crate::digest::Digest;
+use crate::plan::{Argument, Step, StepOutcome};
+use crate::platform::Platform;
+
+/// What `go list` printed.
+#[derive(Serialize, Deserialize)]
+struct Memo {
+    stdout: String,
+}
+
+/// Chooses the main package; without Go files of its own (a module of tools) `go` isn't asked.
+pub(super) fn choose(
+    workshop: &Workshop<'_>,
+    targets: &[Target],
+    wishes: &Wishes<'_>,
+) -> Result<MainPackage, GoError> {
+    let has_code = workshop.tree.files().iter().any(|file| {
+        let path = file.path.as_str();
+        let below = path
+            .strip_prefix(workshop.module.directory.as_str())
+            .unwrap_or_default();
+        let below = below.trim_start_matches('/');
+        file.path.name().ends_with(".go") && !below.is_empty() && !below.starts_with("vendor/")
+    });
+    let packages = if has_code {
+        list(workshop, targets)?
+    } else {
+        Vec::new()
+    };
+    main_package::choose(&workshop.module.go_mod, &packages, wishes)
+}
+
+fn list(workshop: &Workshop<'_>, targets: &[Target]) -> Result<Vec<Package>, GoError> {
+    let platform = targets
+        .first()
+        .map_or_else(Platform::linux_amd64, |target| target.platform.clone());
+    let step = workshop.list(&env::compile(&platform, workshop.options)?);
+    let key = Digest::of(format!("memo of {}", step.key.digest()).as_bytes());
+    let store = workshop.context.store;
+    let known = store
+        .memo(&key)
+        .and_then(|bytes| serde_json::from_slice::<Memo>(&bytes).ok());
+    if let Some(memo) = known {
+        return Ok(main_package::parse_list(&memo.stdout));
+    }
+    let outcome = run(&step)?;
+    if !outcome.succeeded() {
+        return Err(GoError::Run(Box::new(RunFailure::of(&step, &outcome))));
+    }
+    let memo = Memo {
+        stdout: outcome.stdout,
+    };
+    let bytes = serde_json::to_vec(&memo).map_err(|error| GoError::Toolchain {
+        path: step.program.clone(),
+        source: error.into(),
+    })?;
+    store.put_memo(&key, &bytes)?;
+    Ok(main_package::parse_list(&memo.stdout))
+}
+
+/// Runs a step that writes nothing.
+fn run(step: &Step) -> Result<StepOutcome, GoError> {
+    use std::os::unix::process::ExitStatusExt;
+    let value = |argument: &Argument| match argument {
+        Argument::Text(value) | Argument::Secret(value) => value.clone(),
+        Argument::Output(name) => name.into(),
+    };
+    let output = Command::new(&step.program)
+        .args(step.args.iter().map(value))
+        .env_clear()
+        .envs(
+            step.env
+                .iter()
+                .map(|(name, argument)| (name, value(argument))),
+        )
+        .current_dir(&step.directory)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .map_err(|source| GoError::Toolchain {
+            path: step.program.clone(),
+            source,
+        })?;
+    Ok(StepOutcome {
+        code: output.status.code(),
+        signal: output.status.signal(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        slot: std::path::PathBuf::new(),
+    })
+}
