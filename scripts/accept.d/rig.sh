@@ -119,7 +119,7 @@ network_environment() {
 }
 
 # Sets CRANE, built once into the cache by the Go toolchain.
-crane() {
+install_crane() {
   CRANE=$ACCEPT_CACHE/bin/crane
   [ ! -x "$CRANE" ] || return 0
   local environment
