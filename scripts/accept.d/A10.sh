@@ -35,7 +35,8 @@ arguments=(build /source --recipe files --base scratch --entrypoint "$FILES_ROOT
 code=0
 inside "${arguments[@]}" >"$WORK/untrusted.out" 2>"$WORK/untrusted.log" || code=$?
 same "exit code for an unknown authority ($(tail -2 "$WORK/untrusted.log"))" 15 "$code"
-run inside "${arguments[@]}" --ca-file /ca.crt >"$WORK/out" 2>"$WORK/log" || failed "$(tail -5 "$WORK/log")"
+say "\$ ${arguments[*]} --ca-file /ca.crt"
+inside "${arguments[@]}" --ca-file /ca.crt >"$WORK/out" 2>"$WORK/log" || failed "$(tail -5 "$WORK/log")"
 digest=$(tr -d '\n' <"$WORK/root/digest")
 same "standard output" "registry.test:$port/accept/empty@$digest" "$(<"$WORK/out")"
 

@@ -4,7 +4,7 @@
 root_only "umoci and buildah"
 packages skopeo umoci buildah docker-registry jq curl
 program
-crane
+install_crane
 registry plain
 
 digest=$(build "$WORK/digest" "$ROOT/testdata/go/hello" --cache-dir "$WORK/cache" \

@@ -57,7 +57,10 @@ harmless() {
   timeout 300 "$KARISIMBI" build "$@" >"$WORK/harmless.out" 2>"$WORK/harmless.log" || code=$?
   case $code in
     0) say "$name: built" ;;
-    1 | 2) say "$name: refused: $(grep -m 1 -E '[A-Z]+-[A-Z]+' "$WORK/harmless.log" || head -1 "$WORK/harmless.log")" ;;
+    1 | 2)
+      holds "the refusal of $name" '[A-Z]+-[A-Z]+' "$WORK/harmless.log"
+      say "$name: refused: $(grep -m 1 -E '[A-Z]+-[A-Z]+' "$WORK/harmless.log")"
+      ;;
     *) failed "$name: exit code $code: $(tail -c 600 "$WORK/harmless.log")" ;;
   esac
   [ $code != 0 ] || "$TOOLS/layout-check.py" "$WORK/out-$name" >/dev/null
@@ -144,11 +147,13 @@ cat >>"$WORK/git/.git/config" <<CONFIG
 	process = $WORK/evil
 CONFIG
 printf '*.go filter=evil\n' >"$WORK/git/.git/info/attributes"
-chown -R 1001:1001 "$WORK/git"
 rm -f "$marker"
+cp -r "$WORK/git" "$WORK/upstream"
+# Of another user: git itself refuses to read it, unless it is told that it may.
+chown -R 1001:1001 "$WORK/git"
 harmless git "$WORK/git" --cache-dir "$cache" -o "oci:$WORK/out-git:v1"
 [ ! -e "$marker" ] || failed "a local repository ran $(<"$marker")"
-harmless git-url "file://$WORK/git" --cache-dir "$cache" -o "oci:$WORK/out-git-url:v1"
+harmless git-url "file://$WORK/upstream" --cache-dir "$cache" -o "oci:$WORK/out-git-url:v1"
 [ ! -e "$marker" ] || failed "a cloned repository ran $(<"$marker")"
 
 same "folders left in /tmp" "$before" "$(temporary_folders)"

@@ -7,9 +7,9 @@ ID=$(basename "$0" .sh)
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 TOOLS=$ROOT/scripts/tools
 ACCEPT_CACHE=${KARISIMBI_ACCEPT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/karisimbi-accept}
-WORK=$(mktemp -d "${TMPDIR:-/tmp}/karisimbi-accept-$ID.XXXXXX")
-# Restricted users work here too.
-chmod 755 "$WORK"
+# Lower case: buildah makes repository names of paths. Open to read: restricted users work here too.
+WORK=${TMPDIR:-/tmp}/karisimbi-accept-${ID,,}-$(od -An -N6 -tx1 /dev/urandom | tr -d ' \n')
+mkdir -m 755 "$WORK"
 mkdir -p "$ACCEPT_CACHE"
 # Where the files recipe puts a tree unless it is told otherwise.
 FILES_ROOT=/app
@@ -119,7 +119,7 @@ network_environment() {
 }
 
 # Sets CRANE, built once into the cache by the Go toolchain.
-crane() {
+install_crane() {
   CRANE=$ACCEPT_CACHE/bin/crane
   [ ! -x "$CRANE" ] || return 0
   local environment

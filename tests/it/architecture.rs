@@ -173,6 +173,9 @@ fn wrong_imports(file: &str, code: &[Token]) -> Vec<String> {
     wrong
 }
 
+/// Parts of std::env that read nothing of the environment.
+const PURE: [&str; 3] = ["split_paths", "join_paths", "consts"];
+
 /// Where a door's word stands: a name, a macro (`print!`) or a path (`std::env`, also in a group).
 fn uses(code: &[Token], word: &str) -> Vec<usize> {
     let words = texts(code);
@@ -191,6 +194,7 @@ fn uses(code: &[Token], word: &str) -> Vec<usize> {
     };
     (0..words.len())
         .filter(|&i| words[i] == parent && words.get(i + 1) == Some(&"::"))
+        .filter(|&i| words.get(i + 4).is_none_or(|name| !PURE.contains(name)))
         .filter(|&i| {
             first_names(&code[i + 2..])
                 .iter()
