@@ -18,7 +18,8 @@ use super::layout::{LAYOUT_VERSION, check_version, entry, resolve};
 use super::manifest::Index;
 use super::place::place;
 use super::regular::open_file;
-use super::{BlobReader, Image, ImageError, Layer, index};
+use super::assemble::root;
+use super::{BlobReader, Image, ImageError, Layer};
 use crate::error::AnyError;
 use crate::layer::{Descriptor, ENTRY_MTIME};
 use crate::reference::Tag;
@@ -32,7 +33,7 @@ const MEMBER_LIMIT: usize = 100_000;
 /// The opener's, IMAGE-DIGEST, IMAGE-WRITE, IMAGE-FULL.
 pub fn write_oci(
     images: &[Image],
-    annotations: &BTreeMap<String, String>,
+    index: Option<&Document>,
     tag: Option<&Tag>,
     open: &dyn Fn(&Layer) -> Result<BlobReader, AnyError>,
     out: &mut dyn Write,
@@ -41,14 +42,10 @@ pub fn write_oci(
     for image in images {
         blobs.add(image);
     }
-    let index_document;
-    let root = if let [image] = images {
-        image.descriptor()
-    } else {
-        index_document = index(images, annotations.clone())?;
-        blobs.document(&index_document);
-        index_document.descriptor()
-    };
+    if let Some(index) = index {
+        blobs.document(index);
+    }
+    let root = root(images, index)?;
     let top = Index {
         schema_version: 2,
         media_type: Some(MediaType::ImageIndex),

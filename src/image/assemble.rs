@@ -150,6 +150,15 @@ impl Image {
     }
 }
 
+/// What a tag of these images points to: the index, else the only manifest.
+pub(super) fn root(images: &[Image], index: Option<&Document>) -> Result<Descriptor, ImageError> {
+    match (index, images) {
+        (Some(index), _) => Ok(index.descriptor()),
+        (None, [image]) => Ok(image.descriptor()),
+        (None, _) => Err(ImageError::NoRoot { count: images.len() }),
+    }
+}
+
 /// The index of several images, sorted by platform: the order of flags changes no bytes.
 ///
 /// # Errors

@@ -21,6 +21,8 @@ pub enum ImageError {
     },
     #[error("{seconds} seconds since 1970 is not a time of the years 1 to 9999")]
     Created { seconds: i64 },
+    #[error("{count} images have no root: several of them need an index")]
+    NoRoot { count: usize },
     #[error("the config of base {base}: {problem}")]
     BaseConfig { base: String, problem: String },
     #[error("{image}: {problem}")]
@@ -103,6 +105,7 @@ impl Coded for ImageError {
     fn code(&self) -> &'static str {
         match self {
             Self::Encode { .. } => "IMAGE-ENCODE",
+            Self::NoRoot { .. } => "IMAGE-ROOT",
             Self::Created { .. } => "IMAGE-CREATED",
             Self::BaseConfig { .. } => "BASE-CONFIG",
             Self::Layout { .. } => "IMAGE-LAYOUT",
@@ -124,7 +127,7 @@ impl Coded for ImageError {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Encode { .. } => Exit::Bug,
+            Self::Encode { .. } | Self::NoRoot { .. } => Exit::Bug,
             Self::Created { .. } | Self::Ambiguous { .. } => Exit::Usage,
             Self::Blob(source) => source.exit(),
             _ => Exit::Failed,
@@ -133,7 +136,7 @@ impl Coded for ImageError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Encode { .. } => "this is a bug in karisimbi; please report it with the command",
+            Self::Encode { .. } | Self::NoRoot { .. } => "this is a bug in karisimbi; please report it with the command",
             Self::Created { .. } => "set SOURCE_DATE_EPOCH to seconds since 1970",
             Self::BaseConfig { .. } => "use another base, or have its publisher repair it",
             Self::Layout { .. } => "name a folder that holds an OCI layout, or an empty one",

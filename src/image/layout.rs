@@ -13,7 +13,8 @@ use super::document::{DOCUMENT_LIMIT, Document, canonical};
 use super::manifest::{Index, IndexEntry};
 use super::place::{place, place_bytes, place_new};
 use super::regular::{open_file, read_file};
-use super::{BlobReader, Image, ImageError, Layer, index};
+use super::assemble::root;
+use super::{BlobReader, Image, ImageError, Layer};
 use crate::digest::Digest;
 use crate::error::AnyError;
 use crate::layer::Descriptor;
@@ -137,15 +138,15 @@ impl Layout {
         Ok(())
     }
 
-    /// Writes images and points a tag at them: one platform is a plain manifest, several are an
-    /// index. Blobs that are there with the right size are kept.
+    /// Writes images and points a tag at them: at the index, else at the first manifest. Blobs
+    /// that are there with the right size are kept.
     ///
     /// # Errors
     /// The opener's, IMAGE-DIGEST, IMAGE-WRITE, IMAGE-FULL.
     pub fn write(
         &self,
         images: &[Image],
-        annotations: &std::collections::BTreeMap<String, String>,
+        index: Option<&Document>,
         tag: Option<&Tag>,
         open: &dyn Fn(&Layer) -> Result<BlobReader, AnyError>,
     ) -> Result<Descriptor, ImageError> {
@@ -156,18 +157,21 @@ impl Layout {
             self.put(&image.config)?;
             self.put(&image.manifest)?;
         }
-        let root = if let [image] = images {
-            image.descriptor()
-        } else {
-            let index = index(images, annotations.clone())?;
-            self.put(&index)?;
-            index.descriptor()
-        };
+        if let Some(index) = index {
+            self.put(index)?;
+        }
+        let root = root(images, index)?;
         self.tag(&root, tag)?;
         Ok(root)
     }
 
-    fn blob_path(&self, digest: &Digest) -> PathBuf {
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where a blob is, or would be.
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.dir.join("blobs/sha256").join(digest.hex())
     }
 

@@ -91,7 +91,7 @@ impl Coded for PipelineError {
                  tree onto a base"
                     .to_owned(),
             ),
-            Self::Audit(findings) => findings.iter().find_map(|finding| finding.hint.clone()),
+            Self::Audit(findings) => findings.first().map(|finding| finding.hint.clone()),
             Self::NotCached { .. } => Some("--explain names the field that changed".to_owned()),
             Self::Mismatch { .. } => {
                 Some("a tool is not reproducible, or the cache is damaged: karisimbi cache clear --layers".to_owned())

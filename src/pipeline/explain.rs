@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use oci_spec::image::MediaType;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::image::Document;
 use crate::layer::key::{FieldChange, changes};
 use crate::source::listing;
 use crate::store::Store;
+
+use super::PipelineError;
 
 /// The fields that the last build of a target was made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +44,13 @@ pub(super) fn last(target: &str, store: &Store) -> Option<Fields> {
     let memo = store.memo(&memo_key(target))?;
     // Written by another version: as good as no earlier build.
     serde_json::from_slice(&memo).ok()
+}
+
+/// The memo's bytes.
+pub(super) fn encode(fields: &Fields) -> Result<Vec<u8>, PipelineError> {
+    let json = MediaType::Other("application/json".to_owned());
+    let document = Document::encode("the fields of a build", fields, json);
+    Ok(document.map_err(PipelineError::part)?.bytes)
 }
 
 /// What changed from `before` to `now`; empty when nothing did.
@@ -103,7 +114,7 @@ fn tree_changes(before: &str, now: &str, store: &Store) -> Option<String> {
         return None;
     }
     let mut named: Vec<String> =
-        files.iter().take(NAMED_FILES).map(|file| format!("{} {}", file.path, file.kind)).collect();
+        files.iter().take(NAMED_FILES).map(|file| format!("{} {}", file.path, file.kind.word())).collect();
     if files.len() > NAMED_FILES {
         named.push(format!("{} more", files.len() - NAMED_FILES));
     }

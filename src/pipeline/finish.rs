@@ -29,7 +29,8 @@ pub(super) fn audit(
         let obtained = obtained(image, layers, request);
         let summaries: Vec<&LayerSummary> =
             obtained.iter().map(|layer| &layer.record.summary).collect();
-        for finding in audit::audit(&image.target, &summaries, &image.runtime) {
+        let findings = audit::audit(&image.target, &summaries, &image.runtime);
+        for finding in findings.map_err(PipelineError::part)? {
             match finding.severity {
                 Severity::Warning => session.reporter.warn(finding.code, finding.text),
                 Severity::Error => errors.push(finding),

@@ -98,7 +98,7 @@ pub(super) fn make(
     let target = format!("{}\0{}", request.identity, request.options.directory);
     let explanation =
         explain::last(&target, &session.store).map(|last| explain::compare(&last, &now, &session.store));
-    let memo = Document::encode(&now).map_err(PipelineError::part)?.bytes;
+    let memo = explain::encode(&now)?;
     session.store.put_memo(&explain::memo_key(&target), &memo)?;
     Ok(BuildRecord {
         version: 1,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::reference::{ImageName, Reference, Tag};
+use crate::reference::{ImageName, Reference, Repository, Tag};
 
 use super::SettingsError;
 
@@ -98,7 +98,7 @@ fn pushed(
     name: &str,
     version: &str,
 ) -> Result<Vec<Reference>, SettingsError> {
-    let repository = || {
+    let repository = || -> Result<Repository, SettingsError> {
         if let Some(image) = wanted.image {
             return Ok(image.repository.clone());
         }

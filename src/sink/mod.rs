@@ -8,10 +8,10 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::digest::{Digest, Hashing};
+use crate::digest::Hashing;
 use crate::error::AnyError;
 use crate::image::blobs::Checked;
-use crate::image::{Blob, Document, Image, Layer, LayerBytes, Layout, archive};
+use crate::image::{Blob, BlobReader, Document, Image, Layer, Layout, archive};
 use crate::layer::Descriptor;
 use crate::progress::{Reporter, Verb, human_bytes};
 use crate::reference::{ImageName, Repository, Tag};
@@ -61,6 +61,14 @@ impl Artifact<'_> {
 /// # Errors
 /// The first place that fails; those before it are complete.
 pub fn write(
+    artifact: &Artifact<'_>,
+    places: &[ImageName],
+    context: &Context<'_>,
+) -> Result<Option<String>, SinkError> {
+    write_places(artifact, places, context).map_err(|error| blame(artifact, error, context))
+}
+
+fn write_places(
     artifact: &Artifact<'_>,
     places: &[ImageName],
     context: &Context<'_>,
@@ -139,19 +147,37 @@ fn docker_archive(
     Ok(())
 }
 
-/// The bytes of a layer. Bytes of the store are checked first: a damaged blob is removed, and
-/// building again makes it anew.
-fn open(layer: &Layer, context: &Context<'_>) -> Result<LayerBytes, AnyError> {
+/// Opens the bytes of a layer, wherever they are; who reads them checks them.
+fn open(layer: &Layer, context: &Context<'_>) -> Result<BlobReader, AnyError> {
     let descriptor = &layer.descriptor;
-    match &layer.blob {
-        Blob::Store => Ok(LayerBytes::File(checked(&descriptor.digest, descriptor.size, context)?)),
-        Blob::Layout(dir) => {
-            Ok(LayerBytes::Stream(Box::new(Layout::open(dir)?.open_blob(descriptor)?)))
+    let path = match &layer.blob {
+        Blob::Layout(dir) => return Ok(Layout::open(dir)?.open_blob(descriptor)?),
+        Blob::Registry(repository) => fetched(repository, descriptor, context)?,
+        Blob::Store => {
+            let missing = SinkError::Corrupt { digest: descriptor.digest };
+            context.store.blob(&descriptor.digest, descriptor.size).ok_or(missing)?
         }
-        Blob::Registry(repository) => {
-            Ok(LayerBytes::File(fetched(repository, descriptor, context)?))
+    };
+    let file = fs_err::File::open(&path);
+    Ok(Box::new(file.map_err(|source| SinkError::Read { path, source })?))
+}
+
+/// Why writing failed: when bytes of the store are not those of their digest they are removed,
+/// and building again makes them anew.
+fn blame(artifact: &Artifact<'_>, error: SinkError, context: &Context<'_>) -> SinkError {
+    let layers = artifact.images.iter().flat_map(|image| &image.layers);
+    for layer in layers.filter(|layer| layer.blob == Blob::Store) {
+        let Descriptor { digest, size, .. } = &layer.descriptor;
+        let Some(path) = context.store.blob(digest, *size) else { continue };
+        // A blob that can't be read or removed is reported as what it made fail.
+        let Ok(file) = fs_err::File::open(&path) else { continue };
+        let mut reader = Hashing::new(file);
+        let read = io::copy(&mut reader, &mut io::sink());
+        if read.is_ok() && reader.finish().1 != *digest && fs_err::remove_file(&path).is_ok() {
+            return SinkError::Corrupt { digest: *digest };
         }
     }
+    error
 }
 
 /// A blob of a registry, brought into the store: checked on its way.

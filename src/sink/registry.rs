@@ -115,7 +115,7 @@ fn push_blobs(
 ) -> Result<(), SinkError> {
     let queue = Mutex::new(uploads);
     let first_error = Mutex::new(None);
-    let (reporter, store) = (context.reporter, context.store);
+    let reporter = context.reporter;
     let work = || {
         loop {
             // A thread that panicked leaves a queue that is still whole.
@@ -127,12 +127,8 @@ fn push_blobs(
                     reporter.line(verb, text);
                 }
                 Err(source) => {
-                    let damaged = is_damaged(&upload, store);
-                    let error = if damaged {
-                        SinkError::Corrupt { digest: upload.descriptor.digest }
-                    } else {
-                        SinkError::Push { what: upload.name, place: repository.to_string(), source }
-                    };
+                    let place = repository.to_string();
+                    let error = SinkError::Push { what: upload.name, place, source };
                     queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
                     first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                 }
@@ -145,19 +141,6 @@ fn push_blobs(
         }
     });
     first_error.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
-}
-
-/// Whether an upload failed because the cached bytes are not those of the digest.
-fn is_damaged(upload: &Upload, store: &crate::store::Store) -> bool {
-    let BlobSource::File(path) = &upload.source else { return false };
-    let Ok(file) = fs_err::File::open(path) else { return false };
-    let mut reader = crate::digest::Hashing::new(file);
-    if std::io::copy(&mut reader, &mut std::io::sink()).is_err() {
-        return false;
-    }
-    let damaged = reader.finish().1 != upload.descriptor.digest;
-    // Only what lies in our store is ours to remove.
-    damaged && path.starts_with(store.root()) && fs_err::remove_file(path).is_ok()
 }
 
 fn described(upload: &Upload, outcome: &BlobOutcome) -> (Verb, String) {

@@ -125,7 +125,7 @@ pub(super) fn download(mut env: Env, context: &Context<'_>) -> Env {
     }
     // Nobody is there to type a password.
     env.insert("GIT_TERMINAL_PROMPT".to_owned(), text("0"));
-    if context.offline {
+    if context.reach == Reach::Offline {
         env.insert("GOPROXY".to_owned(), text("off"));
     }
     env
