@@ -11,6 +11,8 @@ pub mod url;
 mod walk;
 
 pub use error::{Refused, SourceError};
+pub use git::Revision;
+pub use url::{GitSource, SourceName};
 pub use walk::{MAX_DEPTH, MAX_FILES, MAX_PATH};
 
 use std::collections::BTreeMap;

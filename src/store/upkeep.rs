@@ -337,7 +337,7 @@ fn reason(broken: Broken) -> String {
 }
 
 /// Sets the time of last use to now. A failure only makes a later prune less exact.
-pub(super) fn touch(path: &Path) {
+pub(crate) fn touch(path: &Path) {
     let now = Timespec {
         tv_sec: 0,
         tv_nsec: UTIME_NOW,
@@ -351,7 +351,7 @@ pub(super) fn touch(path: &Path) {
 
 /// Removes a file or a folder, also one with read-only folders in it (Go's module cache);
 /// nothing there is fine.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let stat = match fs::symlink_metadata(path) {
         Ok(stat) => stat,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
