@@ -144,6 +144,19 @@ fn the_embedded_base_is_whole_and_the_same_everywhere() {
         World::new().resolve("embedded:static", &platforms).unwrap()
     );
     assert_eq!(bases[0].layers, bases[1].layers);
+    // Bytes that images are built on: they may change only with new roots of Mozilla or new rules,
+    // and with a CHANGELOG line under "Image bytes".
+    let layer = &bases[0].layers[0];
+    assert_eq!(
+        (
+            layer.diff_id.to_string(),
+            layer.descriptor.digest.to_string()
+        ),
+        (
+            "sha256:e3c48d0997741325f6bda855b1641806b682825ad0fcb75d435e06f062ef7b93".to_owned(),
+            "sha256:c25b66a753091f9215a40bda5606ef22535b779ef2c200c1535c1bcf3aaeff04".to_owned()
+        )
+    );
     let context = world.context(None);
     let facts = facts(&bases[0], &context).unwrap();
     assert_eq!(facts.users[&1001], "app");
