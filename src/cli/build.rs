@@ -8,11 +8,13 @@ use super::session::with_context;
 use super::source::{self, SourceArgs};
 use super::{Global, Outcome, output};
 use crate::error::AnyError;
-use crate::pipeline::{self, BuildRecord, Built, CacheUse, Origin, PipelineError, Request, Session};
+use crate::pipeline::{
+    self, BuildRecord, Built, CacheUse, Origin, PipelineError, Request, Session,
+};
 use crate::progress::Verb;
+use crate::reference::ImageName;
 use crate::settings::env::Environment;
 use crate::settings::{SettingsError, destinations};
-use crate::reference::ImageName;
 use crate::sink::{self, CORRUPT};
 
 /// Build images from deployments, source folders or Git URLs
@@ -104,14 +106,20 @@ impl Build {
         let wanted = destinations::Wanted {
             tags: &self.tags,
             outputs: &self.outputs,
-            push: if self.push { destinations::Push::Yes } else { destinations::Push::No },
+            push: if self.push {
+                destinations::Push::Yes
+            } else {
+                destinations::Push::No
+            },
             image: request.image.as_ref(),
             project: environment.text("KARISIMBI_REPO"),
         };
         let places = destinations::choose(&wanted, &built.name, &built.version)?;
         let line = match write(&built, &places, session) {
             Err(error) if error.code() == CORRUPT => {
-                session.reporter.warn(CORRUPT, format!("{error}; building again"));
+                session
+                    .reporter
+                    .warn(CORRUPT, format!("{error}; building again"));
                 write(&pipeline::build(request, session)?, &places, session)?
             }
             other => other?,
@@ -144,19 +152,33 @@ impl Build {
     }
 }
 
-fn write(built: &Built, places: &[ImageName], session: &Session) -> Result<Option<String>, AnyError> {
-    let artifact = sink::Artifact { images: &built.images, index: built.index.as_ref() };
-    with_context(session, |context| Ok(sink::write(&artifact, places, context)?))
+fn write(
+    built: &Built,
+    places: &[ImageName],
+    session: &Session,
+) -> Result<Option<String>, AnyError> {
+    let artifact = sink::Artifact {
+        images: &built.images,
+        index: built.index.as_ref(),
+    };
+    with_context(session, |context| {
+        Ok(sink::write(&artifact, places, context)?)
+    })
 }
 
 fn explain(record: &BuildRecord, session: &Session) {
     let say = |text: String| session.reporter.line(Verb::Explained, text);
     match &record.explanation {
         None => say("this target was not built here before".to_owned()),
-        Some(changes) if changes.is_empty() => say("nothing changed since the last build".to_owned()),
+        Some(changes) if changes.is_empty() => {
+            say("nothing changed since the last build".to_owned())
+        }
         Some(changes) => {
             for change in changes {
-                say(format!("{}: {}: {}", change.subject, change.field, change.text));
+                say(format!(
+                    "{}: {}: {}",
+                    change.subject, change.field, change.text
+                ));
             }
         }
     }
@@ -173,5 +195,7 @@ fn expect_cached(record: &BuildRecord) -> Result<(), PipelineError> {
     if built.is_empty() {
         return Ok(());
     }
-    Err(PipelineError::NotCached { layers: built.join(", ") })
+    Err(PipelineError::NotCached {
+        layers: built.join(", "),
+    })
 }

@@ -9,7 +9,7 @@ use crate::error::Exit;
 use crate::progress::human_bytes;
 use crate::settings::SettingsError;
 use crate::settings::env::Environment;
-use crate::store::What;
+use crate::store::upkeep::What;
 
 /// Show, prune, verify or clear the cache
 #[derive(Debug, Args)]
@@ -90,9 +90,19 @@ impl Cache {
                 let stats = store.stats()?;
                 let mut lines: Vec<String> = vec![format!("folder     {}", store.root().display())];
                 lines.extend(stats.kinds.iter().map(|kind| {
-                    format!("{:<10} {:>6}  {}", kind.kind, kind.count, human_bytes(kind.bytes))
+                    format!(
+                        "{:<10} {:>6}  {}",
+                        kind.kind,
+                        kind.count,
+                        human_bytes(kind.bytes)
+                    )
                 }));
-                lines.push(format!("{:<10} {:>6}  {}", "all", "", human_bytes(stats.bytes)));
+                lines.push(format!(
+                    "{:<10} {:>6}  {}",
+                    "all",
+                    "",
+                    human_bytes(stats.bytes)
+                ));
                 show(*format, &stats, &lines)
             }
             Action::Prune { max_size } => {
@@ -102,14 +112,23 @@ impl Cache {
             Action::Verify { format } => {
                 let report = store.verify()?;
                 let mut lines = vec![format!("{} files checked", report.checked)];
-                lines.extend(report.problems.iter().map(|p| format!("{}: {}", p.path.display(), p.why)));
+                lines.extend(
+                    report
+                        .problems
+                        .iter()
+                        .map(|p| format!("{}: {}", p.path.display(), p.why)),
+                );
                 show(*format, &report, &lines)?;
                 match report.problems.len() {
                     0 => Ok(()),
                     count => Err(Damaged { count }.into()),
                 }
             }
-            Action::Clear { layers, inputs, all } => {
+            Action::Clear {
+                layers,
+                inputs,
+                all,
+            } => {
                 let what = match (layers, inputs, all) {
                     (_, _, true) | (true, true, _) => What::All,
                     (_, true, _) => What::Inputs,

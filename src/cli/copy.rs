@@ -30,8 +30,14 @@ impl Copy {
                 images: &images,
                 index: is_index(&root.media_type).then_some(root),
             };
-            Ok(sink::write(&artifact, std::slice::from_ref(&self.destination), context)?)
+            Ok(sink::write(
+                &artifact,
+                std::slice::from_ref(&self.destination),
+                context,
+            )?)
         })?;
-        line.map_or(Ok(()), |line| Ok(output::data(&line).map_err(SettingsError::stdout)?))
+        line.map_or(Ok(()), |line| {
+            Ok(output::data(&line).map_err(SettingsError::stdout)?)
+        })
     }
 }

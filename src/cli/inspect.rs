@@ -80,7 +80,11 @@ fn shown_image(image: &Image) -> Result<ShownImage, SettingsError> {
         digest: image.manifest.digest,
         manifest: value(&image.manifest.bytes)?,
         config: value(&image.config.bytes)?,
-        layers: image.layers.iter().map(|layer| layer.descriptor.clone()).collect(),
+        layers: image
+            .layers
+            .iter()
+            .map(|layer| layer.descriptor.clone())
+            .collect(),
     })
 }
 
@@ -110,9 +114,11 @@ fn text(shown: &Shown) -> String {
             lines.push(format!("  layer   {digest}  {size}  {}", layer.media_type));
         }
         if let Some(annotations) = image.manifest["annotations"].as_object() {
-            lines.extend(annotations.iter().map(|(k, v)| {
-                format!("  {k} = {}", v.as_str().unwrap_or_default())
-            }));
+            lines.extend(
+                annotations
+                    .iter()
+                    .map(|(k, v)| format!("  {k} = {}", v.as_str().unwrap_or_default())),
+            );
         }
     }
     lines.join("\n")

@@ -150,7 +150,11 @@ fn usage(error: &clap::Error) -> ExitCode {
     );
     // A closed stdout is the reader's choice.
     drop(error.print());
-    if help { ExitCode::SUCCESS } else { ExitCode::from(Exit::Usage as u8) }
+    if help {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(Exit::Usage as u8)
+    }
 }
 
 /// The command tree, for completions and the reference.
@@ -167,7 +171,10 @@ pub fn reference() -> String {
     while let Some((mut command, name)) = open.pop() {
         let help = command.render_long_help().to_string();
         let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
-        text.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", lines.join("\n").trim_end()));
+        text.push_str(&format!(
+            "\n## {name}\n\n```text\n{}\n```\n",
+            lines.join("\n").trim_end()
+        ));
         let below: Vec<_> = command
             .get_subcommands()
             .map(|sub| (sub.clone(), format!("{name} {}", sub.get_name())))

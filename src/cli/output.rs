@@ -83,18 +83,25 @@ impl Terminal {
     }
 
     fn move_bar(&self, name: &str, done: u64, total: Option<u64>) {
-        let Ok(mut active) = self.active.lock() else { return };
-        let index = active.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
-            active.push((name.to_owned(), self.bars.add(new_bar(name, total))));
-            active.len() - 1
-        });
+        let Ok(mut active) = self.active.lock() else {
+            return;
+        };
+        let index = active
+            .iter()
+            .position(|(known, _)| known == name)
+            .unwrap_or_else(|| {
+                active.push((name.to_owned(), self.bars.add(new_bar(name, total))));
+                active.len() - 1
+            });
         if let Some((_, bar)) = active.get(index) {
             bar.set_position(done);
         }
     }
 
     fn end_bar(&self, name: &str) {
-        let Ok(mut active) = self.active.lock() else { return };
+        let Ok(mut active) = self.active.lock() else {
+            return;
+        };
         if let Some(index) = active.iter().position(|(known, _)| known == name) {
             let (_, bar) = active.swap_remove(index);
             bar.finish_and_clear();

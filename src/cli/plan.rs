@@ -78,12 +78,17 @@ enum Cached {
 impl Plan {
     pub(super) fn run(&self, global: &Global, environment: &Environment) -> Outcome {
         let session = global.session(environment)?;
-        for request in self.source.requests(&session, environment, CacheUse::Reuse)? {
+        for request in self
+            .source
+            .requests(&session, environment, CacheUse::Reuse)?
+        {
             let prepared = pipeline::prepare(&request, &session)?;
             let shown = shown(&request, &prepared, &session);
             let text = match self.format {
                 Format::Text => text(&shown),
-                Format::Json => serde_json::to_string_pretty(&shown).map_err(SettingsError::json)?,
+                Format::Json => {
+                    serde_json::to_string_pretty(&shown).map_err(SettingsError::json)?
+                }
                 Format::Mermaid => mermaid(&shown),
             };
             output::data(text.trim_end()).map_err(SettingsError::stdout)?;
@@ -129,31 +134,62 @@ fn text(plan: &Shown<'_>) -> String {
     let mut out = String::new();
     let mut line = |indent: usize, label: &str, value: &str| {
         // Writing to a String can't fail.
-        drop(writeln!(out, "{:indent$}{label:<width$} {value}", "", width = 10 - indent.min(4)));
+        let width = 10 - indent.min(4);
+        let _infallible = writeln!(out, "{:indent$}{label:<width$} {value}", "");
     };
     line(0, "image", &format!("{}:{}", plan.name, plan.version));
-    line(0, "recipe", &format!("{}: {}", plan.evidence.recipe, plan.evidence.facts.join(", ")));
+    line(
+        0,
+        "recipe",
+        &format!(
+            "{}: {}",
+            plan.evidence.recipe,
+            plan.evidence.facts.join(", ")
+        ),
+    );
     for setting in plan.settings {
-        line(0, "setting", &format!("{} = {} ({})", setting.key, setting.value, setting.origin));
+        line(
+            0,
+            "setting",
+            &format!("{} = {} ({})", setting.key, setting.value, setting.origin),
+        );
     }
     for step in plan.steps {
-        line(0, "step", &format!("{} ({})", step.name, step.network.word()));
+        line(
+            0,
+            "step",
+            &format!("{} ({})", step.name, step.network.word()),
+        );
     }
     for image in &plan.images {
         let digest = image.base_digest.as_deref().unwrap_or("no manifest");
         line(0, "platform", &image.platform);
         line(2, "base", &format!("{} ({digest})", image.base));
         for layer in &image.layers {
-            let state = if layer.cached == Cached::Yes { "cached" } else { "to build" };
+            let state = if layer.cached == Cached::Yes {
+                "cached"
+            } else {
+                "to build"
+            };
             let description = &layer.description;
             let contents = &description.contents;
-            line(2, "layer", &format!("{}: {contents}, {state}", description.name));
+            line(
+                2,
+                "layer",
+                &format!("{}: {contents}, {state}", description.name),
+            );
             for (field, value) in &layer.key {
                 line(4, field, value);
             }
         }
         let runtime = image.runtime;
-        line(2, "entry", &[runtime.entrypoint.as_slice(), &runtime.cmd].concat().join(" "));
+        line(
+            2,
+            "entry",
+            &[runtime.entrypoint.as_slice(), &runtime.cmd]
+                .concat()
+                .join(" "),
+        );
         line(2, "user", &runtime.user);
     }
     for notice in plan.notices {
@@ -166,7 +202,9 @@ fn text(plan: &Shown<'_>) -> String {
 fn mermaid(plan: &Shown<'_>) -> String {
     let mut out = String::from("flowchart LR\n");
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "#quot;").replace('\n', " "));
-    let mut node = |text: String| drop(writeln!(out, "  {text}"));
+    let mut node = |text: String| {
+        let _infallible = writeln!(out, "  {text}");
+    };
     for (index, step) in plan.steps.iter().enumerate() {
         node(format!("s{index}[{}]", quoted(&step.name)));
         for input in &step.inputs {
@@ -176,13 +214,23 @@ fn mermaid(plan: &Shown<'_>) -> String {
         }
     }
     for (number, image) in plan.images.iter().enumerate() {
-        node(format!("b{number}([{}])", quoted(&format!("base {}", image.base))));
-        node(format!("i{number}[[{}]]", quoted(&format!("{} {}", plan.name, image.platform))));
+        node(format!(
+            "b{number}([{}])",
+            quoted(&format!("base {}", image.base))
+        ));
+        node(format!(
+            "i{number}[[{}]]",
+            quoted(&format!("{} {}", plan.name, image.platform))
+        ));
         node(format!("b{number} --> i{number}"));
         for (layer_number, layer) in image.layers.iter().enumerate() {
             let id = format!("l{number}x{layer_number}");
             node(format!("{id}({})", quoted(&layer.description.name)));
-            for from in layer.inputs.iter().filter_map(|input| step_index(plan, input)) {
+            for from in layer
+                .inputs
+                .iter()
+                .filter_map(|input| step_index(plan, input))
+            {
                 node(format!("s{from} --> {id}"));
             }
             node(format!("{id} --> i{number}"));
@@ -193,7 +241,10 @@ fn mermaid(plan: &Shown<'_>) -> String {
 
 fn step_index(plan: &Shown<'_>, input: &Input) -> Option<usize> {
     match input {
-        Input::Step(digest) => plan.steps.iter().position(|step| step.key.digest() == *digest),
+        Input::Step(digest) => plan
+            .steps
+            .iter()
+            .position(|step| step.key.digest() == *digest),
         Input::Tree(_) => None,
     }
 }

@@ -22,7 +22,11 @@ impl Global {
             (false, true) => Volume::Verbose,
             (false, false) => Volume::Normal,
         };
-        Arc::new(Terminal::new(self.progress, volume, environment.has("NO_COLOR")))
+        Arc::new(Terminal::new(
+            self.progress,
+            volume,
+            environment.has("NO_COLOR"),
+        ))
     }
 
     /// The store that the flags and the environment ask for.
@@ -40,9 +44,12 @@ impl Global {
         let reporter = self.reporter(environment);
         let store = Arc::new(self.store(environment, &reporter)?);
         let threads = settings::threads(self.threads, environment)?;
-        let reach = if self.offline { Reach::Offline } else { Reach::Online };
-        let network: NetSettings =
-            settings::network(self.ca_file.as_deref(), reach, environment);
+        let reach = if self.offline {
+            Reach::Offline
+        } else {
+            Reach::Online
+        };
+        let network: NetSettings = settings::network(self.ca_file.as_deref(), reach, environment);
         let places = settings::credential_places(environment)?;
         let mut session = Session::new(store, Encoder::new(threads), reporter, network, places);
         session.tool_env = environment.for_tools();

@@ -72,8 +72,16 @@ impl SourceArgs {
             base: self.base.clone(),
             platforms: self.platforms.clone(),
             entrypoint: settings::words(&self.entrypoint)?,
-            sets: self.sets.iter().map(|text| settings::pair(text)).collect::<Result<_, _>>()?,
-            trust: if self.trust_config { Trust::CloneToo } else { Trust::LocalOnly },
+            sets: self
+                .sets
+                .iter()
+                .map(|text| settings::pair(text))
+                .collect::<Result<_, _>>()?,
+            trust: if self.trust_config {
+                Trust::CloneToo
+            } else {
+                Trust::LocalOnly
+            },
             compression: match self.compression {
                 CompressionArg::Gzip => Compression::Gzip,
                 CompressionArg::Zstd => Compression::Zstd,
@@ -98,10 +106,19 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         "ki" | "kib" => 1 << 10,
         "mi" | "mib" => 1 << 20,
         "gi" | "gib" => 1 << 30,
-        unit => return Err(format!("{unit:?} is no unit; use kB, MB, GB, KiB, MiB or GiB")),
+        unit => {
+            return Err(format!(
+                "{unit:?} is no unit; use kB, MB, GB, KiB, MiB or GiB"
+            ));
+        }
     };
-    let number: u64 = digits.trim().parse().map_err(|error| format!("{digits:?}: {error}"))?;
-    number.checked_mul(factor).ok_or_else(|| "too large".to_owned())
+    let number: u64 = digits
+        .trim()
+        .parse()
+        .map_err(|error| format!("{digits:?}: {error}"))?;
+    number
+        .checked_mul(factor)
+        .ok_or_else(|| "too large".to_owned())
 }
 
 /// A file to write beside the image.
@@ -109,6 +126,9 @@ pub(super) fn write_beside(path: &PathBuf, text: &str) -> Result<(), AnyError> {
     let beside = path.with_extension("karisimbi-tmp");
     fs_err::write(&beside, text)
         .and_then(|()| fs_err::rename(&beside, path))
-        .map_err(|source| settings::SettingsError::Write { path: path.clone(), source })?;
+        .map_err(|source| settings::SettingsError::Write {
+            path: path.clone(),
+            source,
+        })?;
     Ok(())
 }

@@ -26,7 +26,10 @@ impl Tag {
         let repository = &self.image.repository;
         for tag in &self.tags {
             client.push_manifest(repository, &manifest.bytes, &manifest.media_type, Some(tag))?;
-            session.reporter.line(Verb::Pushed, format!("{repository}:{tag}, {}", manifest.digest));
+            session.reporter.line(
+                Verb::Pushed,
+                format!("{repository}:{tag}, {}", manifest.digest),
+            );
         }
         let line = format!("{repository}@{}", manifest.digest);
         Ok(output::data(&line).map_err(SettingsError::stdout)?)

@@ -2,9 +2,15 @@
 
 use clap::Args;
 
-use super::{Global, Outcome};
+use super::session::with_context;
+use super::{Global, Outcome, output};
+use crate::error::Coded;
+use crate::image::{self, Blobs, Mismatch};
+use crate::layer::Descriptor;
 use crate::reference::ImageName;
+use crate::settings::SettingsError;
 use crate::settings::env::Environment;
+use crate::sink::Opened;
 
 /// Recompute every digest, size and diff id of an image from its content
 #[derive(Debug, Args)]
@@ -13,8 +19,49 @@ pub(super) struct Verify {
     image: ImageName,
 }
 
+/// An image is not what its documents say.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} is not what it says:{}", listed(.found))]
+struct Wrong {
+    name: String,
+    found: Vec<Mismatch>,
+}
+
+fn listed(found: &[Mismatch]) -> String {
+    found
+        .iter()
+        .map(|mismatch| format!("\n  {mismatch}"))
+        .collect()
+}
+
+impl Coded for Wrong {
+    fn code(&self) -> &'static str {
+        "IMAGE-MISMATCH"
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("build or copy it again from a place that verifies".to_owned())
+    }
+}
+
 impl Verify {
-    pub(super) fn run(&self, _: &Global, _: &Environment) -> Outcome {
-        todo!("{}", self.image)
+    pub(super) fn run(&self, global: &Global, environment: &Environment) -> Outcome {
+        let session = global.session(environment)?;
+        let digest = with_context(&session, |context| {
+            let opened = Opened::open(&self.image, context)?;
+            let open = |descriptor: &Descriptor| opened.blob(descriptor);
+            let root = opened.root().descriptor();
+            let found = image::verify(&root, &Blobs::new(&open));
+            if found.is_empty() {
+                return Ok(root.digest);
+            }
+            Err(Wrong {
+                name: opened.name().to_owned(),
+                found,
+            }
+            .into())
+        })?;
+        let text = format!("{} verified, {digest}", self.image);
+        Ok(output::data(&text).map_err(SettingsError::stdout)?)
     }
 }

@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use oci_spec::image::MediaType;
 use serde_json::json;
 
+use super::assemble::root;
 use super::blobs::{Checked, copy_layer};
 use super::document::{DOCUMENT_LIMIT, Document, canonical};
 use super::layout::{LAYOUT_VERSION, check_version, entry, resolve};
 use super::manifest::Index;
 use super::place::place;
 use super::regular::open_file;
-use super::assemble::root;
 use super::{BlobReader, Image, ImageError, Layer};
 use crate::error::AnyError;
 use crate::layer::{Descriptor, ENTRY_MTIME};

@@ -155,7 +155,9 @@ pub(super) fn root(images: &[Image], index: Option<&Document>) -> Result<Descrip
     match (index, images) {
         (Some(index), _) => Ok(index.descriptor()),
         (None, [image]) => Ok(image.descriptor()),
-        (None, _) => Err(ImageError::NoRoot { count: images.len() }),
+        (None, _) => Err(ImageError::NoRoot {
+            count: images.len(),
+        }),
     }
 }
 

@@ -136,7 +136,9 @@ impl Coded for ImageError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Encode { .. } | Self::NoRoot { .. } => "this is a bug in karisimbi; please report it with the command",
+            Self::Encode { .. } | Self::NoRoot { .. } => {
+                "this is a bug in karisimbi; please report it with the command"
+            }
             Self::Created { .. } => "set SOURCE_DATE_EPOCH to seconds since 1970",
             Self::BaseConfig { .. } => "use another base, or have its publisher repair it",
             Self::Layout { .. } => "name a folder that holds an OCI layout, or an empty one",

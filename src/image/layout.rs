@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::image::MediaType;
 
+use super::assemble::root;
 use super::blobs::{Checked, copy_layer};
 use super::document::{DOCUMENT_LIMIT, Document, canonical};
 use super::manifest::{Index, IndexEntry};
 use super::place::{place, place_bytes, place_new};
 use super::regular::{open_file, read_file};
-use super::assemble::root;
 use super::{BlobReader, Image, ImageError, Layer};
 use crate::digest::Digest;
 use crate::error::AnyError;

@@ -24,6 +24,7 @@ use url::Url;
 
 use crate::reference::Host;
 
+pub use crate::source::git::Reach;
 pub use error::NetError;
 
 pub(crate) use body::{Feed, Sent, StreamBody};
@@ -60,16 +61,6 @@ pub struct Proxies {
     pub all: Option<String>,
     /// `NO_PROXY`: hosts, domains and CIDR ranges that are reached directly.
     pub no_proxy: Option<String>,
-}
-
-/// Whether connections may be opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reach {
-    /// They may.
-    #[default]
-    Online,
-    /// Every attempt is an error, before a name is resolved (`--offline`).
-    Offline,
 }
 
 /// Time limits. There is none on a whole transfer: a slow line that moves is fine.

@@ -31,7 +31,11 @@ pub enum PipelineError {
     #[error(
         "--verify-cache: layer {layer} was rebuilt with other bytes\n  cached  {cached}\n  rebuilt {rebuilt}"
     )]
-    Mismatch { layer: String, cached: String, rebuilt: String },
+    Mismatch {
+        layer: String,
+        cached: String,
+        rebuilt: String,
+    },
     #[error("the image has {size} bytes; --max-size allows {limit}")]
     TooLarge { size: u64, limit: u64 },
     #[error("platform {platform} can't be built: images are for linux")]
@@ -49,8 +53,10 @@ impl PipelineError {
 }
 
 fn show(findings: &[Finding]) -> String {
-    let lines: Vec<String> =
-        findings.iter().map(|finding| format!("{}: {}", finding.code, finding.text)).collect();
+    let lines: Vec<String> = findings
+        .iter()
+        .map(|finding| format!("{}: {}", finding.code, finding.text))
+        .collect();
     lines.join("\n")
 }
 

@@ -73,7 +73,11 @@ pub(super) fn compare(before: &Fields, now: &Fields, store: &Store) -> Vec<Expla
         }
         for change in changes(old.unwrap_or(&none), new.unwrap_or(&none)) {
             let text = describe(&change, store);
-            found.push(Explanation { subject: subject.clone(), field: change.field, text });
+            found.push(Explanation {
+                subject: subject.clone(),
+                field: change.field,
+                text,
+            });
         }
     }
     drop_consequences(&mut found);
@@ -94,8 +98,9 @@ fn drop_consequences(found: &mut Vec<Explanation>) {
 
 fn describe(change: &FieldChange, store: &Store) -> String {
     match (&change.before, &change.now) {
-        (Some(before), Some(now)) => tree_changes(before, now, store)
-            .unwrap_or_else(|| format!("{} is {}, was {}", change.field, quote(now), quote(before))),
+        (Some(before), Some(now)) => tree_changes(before, now, store).unwrap_or_else(|| {
+            format!("{} is {}, was {}", change.field, quote(now), quote(before))
+        }),
         (None, Some(now)) => format!("{} is {}, was not set", change.field, quote(now)),
         (Some(before), None) => format!("{} is not set, was {}", change.field, quote(before)),
         (None, None) => change.field.clone(),
@@ -103,7 +108,11 @@ fn describe(change: &FieldChange, store: &Store) -> String {
 }
 
 fn quote(value: &str) -> String {
-    if value.is_empty() { "empty".to_owned() } else { value.to_owned() }
+    if value.is_empty() {
+        "empty".to_owned()
+    } else {
+        value.to_owned()
+    }
 }
 
 /// When both values are digests of tree listings: the files that differ.
@@ -113,8 +122,11 @@ fn tree_changes(before: &str, now: &str, store: &Store) -> Option<String> {
     if files.is_empty() {
         return None;
     }
-    let mut named: Vec<String> =
-        files.iter().take(NAMED_FILES).map(|file| format!("{} {}", file.path, file.kind.word())).collect();
+    let mut named: Vec<String> = files
+        .iter()
+        .take(NAMED_FILES)
+        .map(|file| format!("{} {}", file.path, file.kind.word()))
+        .collect();
     if files.len() > NAMED_FILES {
         named.push(format!("{} more", files.len() - NAMED_FILES));
     }

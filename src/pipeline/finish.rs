@@ -38,7 +38,11 @@ pub(super) fn audit(
         }
     }
     errors.dedup();
-    if errors.is_empty() { Ok(()) } else { Err(PipelineError::Audit(errors)) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(PipelineError::Audit(errors))
+    }
 }
 
 /// `SOURCE_DATE_EPOCH`, else the commit's time, else the epoch: never the clock.
@@ -49,7 +53,11 @@ pub(super) fn created(request: &Request) -> i64 {
 /// The commit, marked when the work tree differs from it.
 pub(super) fn revision(request: &Request) -> Option<String> {
     let revision = request.options.revision.as_ref()?;
-    Some(if revision.dirty { format!("{}-dirty", revision.commit) } else { revision.commit.clone() })
+    Some(if revision.dirty {
+        format!("{}-dirty", revision.commit)
+    } else {
+        revision.commit.clone()
+    })
 }
 
 pub(super) fn assemble(
@@ -71,8 +79,14 @@ pub(super) fn assemble(
             })
             .collect();
         let target = &plan.target;
-        let image = Image::assemble(&target.platform, &target.base, &above, &plan.runtime, &stamp)
-            .map_err(PipelineError::part)?;
+        let image = Image::assemble(
+            &target.platform,
+            &target.base,
+            &above,
+            &plan.runtime,
+            &stamp,
+        )
+        .map_err(PipelineError::part)?;
         let bytes = image.layers.iter().map(|layer| layer.descriptor.size).sum();
         if let Some(limit) = request.max_size.filter(|limit| bytes > *limit) {
             return Err(PipelineError::TooLarge { size: bytes, limit });
@@ -98,7 +112,9 @@ fn stamp(prepared: &Prepared, request: &Request) -> Stamp {
 
 /// What a reference to the build resolves to.
 pub(super) fn root_digest(images: &[Image], index: Option<&Document>) -> Option<Digest> {
-    index.map(|index| index.digest).or_else(|| images.first().map(|image| image.manifest.digest))
+    index
+        .map(|index| index.digest)
+        .or_else(|| images.first().map(|image| image.manifest.digest))
 }
 
 /// One line for each image, and the size report.

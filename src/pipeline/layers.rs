@@ -78,7 +78,13 @@ pub(super) fn obtain(
 ) -> Result<(Layers, Vec<Notice>), PipelineError> {
     let (cache, compression) = policy;
     let mut layers = Layers::new();
-    let mut runner = Runner { plan, recipe, session, done: BTreeSet::new(), notices: Vec::new() };
+    let mut runner = Runner {
+        plan,
+        recipe,
+        session,
+        done: BTreeSet::new(),
+        notices: Vec::new(),
+    };
     for source in plan.images.iter().flat_map(|image| &image.layers) {
         let key = full_key(source.as_ref(), compression);
         if layers.contains_key(&key.digest()) {
@@ -99,8 +105,19 @@ pub(super) fn obtain(
     Ok((layers, runner.notices))
 }
 
-fn reused(source: &dyn LayerSource, key: LayerKey, record: LayerRecord, origin: Origin) -> Obtained {
-    Obtained { name: source.describe().name, key, record, origin, milliseconds: 0 }
+fn reused(
+    source: &dyn LayerSource,
+    key: LayerKey,
+    record: LayerRecord,
+    origin: Origin,
+) -> Obtained {
+    Obtained {
+        name: source.describe().name,
+        key,
+        record,
+        origin,
+        milliseconds: 0,
+    }
 }
 
 fn compare(
@@ -108,9 +125,13 @@ fn compare(
     known: Option<&LayerRecord>,
     built: &Obtained,
 ) -> Result<(), PipelineError> {
-    let Some(known) = known.filter(|_| cache == CacheUse::Verify) else { return Ok(()) };
+    let Some(known) = known.filter(|_| cache == CacheUse::Verify) else {
+        return Ok(());
+    };
     let shown = |r: &LayerRecord| format!("diff id {}, digest {}", r.diff_id, r.descriptor.digest);
-    if known.diff_id == built.record.diff_id && known.descriptor.digest == built.record.descriptor.digest {
+    if known.diff_id == built.record.diff_id
+        && known.descriptor.digest == built.record.descriptor.digest
+    {
         return Ok(());
     }
     Err(PipelineError::Mismatch {
@@ -123,13 +144,18 @@ fn compare(
 fn report(layer: &Obtained, session: &Session) {
     let size = human_bytes(layer.record.descriptor.size);
     let (verb, text) = match layer.origin {
-        Origin::Record => (Verb::Reused, format!("{}, {size}: nothing changed", layer.name)),
-        Origin::EqualOutput => {
-            (Verb::Reused, format!("{}, {size}: its step wrote the same bytes", layer.name))
-        }
-        Origin::Built => {
-            (Verb::Built, format!("{}, {size}, {} ms", layer.name, layer.milliseconds))
-        }
+        Origin::Record => (
+            Verb::Reused,
+            format!("{}, {size}: nothing changed", layer.name),
+        ),
+        Origin::EqualOutput => (
+            Verb::Reused,
+            format!("{}, {size}: its step wrote the same bytes", layer.name),
+        ),
+        Origin::Built => (
+            Verb::Built,
+            format!("{}, {size}, {} ms", layer.name, layer.milliseconds),
+        ),
     };
     session.reporter.line(verb, text);
 }
@@ -152,7 +178,10 @@ fn build(
         return Ok(reused(source.as_ref(), key, record, Origin::Record));
     }
     let inputs = runner.run_all(&slots)?;
-    let failed = |error| PipelineError::Layer { layer: source.describe().name, source: error };
+    let failed = |error| PipelineError::Layer {
+        layer: source.describe().name,
+        source: error,
+    };
     let output_key = source
         .output_key(&inputs)
         .map_err(failed)?
@@ -194,9 +223,17 @@ fn encode(
         .encoder
         .encode(writer, compression, |out| source.write(inputs, out))
         .map_err(|error| unwritable(source, error, session))?;
-    let Encoded { descriptor, diff_id, summary } = encoded;
+    let Encoded {
+        descriptor,
+        diff_id,
+        summary,
+    } = encoded;
     session.store.commit_blob(writer, &descriptor.digest)?;
-    Ok(LayerRecord { descriptor, diff_id, summary })
+    Ok(LayerRecord {
+        descriptor,
+        diff_id,
+        summary,
+    })
 }
 
 fn unwritable(source: &dyn LayerSource, error: LayerError, session: &Session) -> PipelineError {
@@ -204,12 +241,18 @@ fn unwritable(source: &dyn LayerSource, error: LayerError, session: &Session) ->
         LayerError::Write { source } if is_full(&source) => {
             PipelineError::Store(session.store.explain_write(source, 0))
         }
-        error => PipelineError::Layer { layer: source.describe().name, source: error },
+        error => PipelineError::Layer {
+            layer: source.describe().name,
+            source: error,
+        },
     }
 }
 
 fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// Runs the steps that layers ask for, each at most once a build.
@@ -239,7 +282,11 @@ impl<'a> Runner<'a> {
         let mut open: Vec<Digest> = steps_of(inputs).collect();
         while let Some(digest) = open.pop() {
             if wanted.insert(digest) {
-                let steps = self.plan.steps.iter().filter(|step| step.key.digest() == digest);
+                let steps = self
+                    .plan
+                    .steps
+                    .iter()
+                    .filter(|step| step.key.digest() == digest);
                 open.extend(steps.flat_map(|step| steps_of(&step.inputs)));
             }
         }
@@ -260,10 +307,20 @@ impl<'a> Runner<'a> {
     fn run(&mut self, step: &Step, slot: &Slot) -> Result<(), PipelineError> {
         let started = Instant::now();
         let outcome = step::run(step, slot, &self.session.reporter)?;
-        let notices = self.recipe.review(step, &outcome).map_err(PipelineError::Part)?;
+        let notices = self
+            .recipe
+            .review(step, &outcome)
+            .map_err(PipelineError::Part)?;
         self.notices.extend(notices);
-        if let Some(missing) = step.outputs.iter().find(|name| !slot.folder().join(name).exists()) {
-            return Err(PipelineError::Output { step: step.name.clone(), output: missing.clone() });
+        if let Some(missing) = step
+            .outputs
+            .iter()
+            .find(|name| !slot.folder().join(name).exists())
+        {
+            return Err(PipelineError::Output {
+                step: step.name.clone(),
+                output: missing.clone(),
+            });
         }
         let text = format!("{}, {:.1} s", step.name, started.elapsed().as_secs_f64());
         self.session.reporter.line(Verb::Ran, text);

@@ -17,12 +17,12 @@ use serde::Serialize;
 
 use crate::image::{Document, Image};
 use crate::layer::{Compression, Encoder};
-use crate::platform::Platform;
 use crate::plan::Plan;
+use crate::platform::Platform;
 use crate::progress::Reporter;
 use crate::recipe::{Options, Recipe};
-use crate::registry::{Client, CredentialPlaces, Credentials};
 use crate::reference::Reference;
+use crate::registry::{Client, CredentialPlaces, Credentials};
 use crate::source::SourceTree;
 use crate::store::Store;
 
@@ -162,13 +162,17 @@ impl Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("store", &self.store.root()).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("store", &self.store.root())
+            .finish_non_exhaustive()
     }
 }
 
 impl std::fmt::Debug for Prepared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Prepared").field("plan", &self.plan).finish_non_exhaustive()
+        f.debug_struct("Prepared")
+            .field("plan", &self.plan)
+            .finish_non_exhaustive()
     }
 }
 
@@ -198,6 +202,18 @@ pub fn build_prepared(
     finish::audit(&prepared.plan, &layers, request, session)?;
     let (images, index) = finish::assemble(&prepared, &layers, request)?;
     finish::report(&images, session);
-    let record = record::make(request, &prepared, &layers, (&images, index.as_ref()), session)?;
-    Ok(Built { images, index, name: prepared.name, version: prepared.version, record })
+    let record = record::make(
+        request,
+        &prepared,
+        &layers,
+        (&images, index.as_ref()),
+        session,
+    )?;
+    Ok(Built {
+        images,
+        index,
+        name: prepared.name,
+        version: prepared.version,
+        record,
+    })
 }

@@ -23,15 +23,24 @@ pub fn detect(request: &Request) -> Result<(&'static dyn Recipe, Evidence), Pipe
         let recipe = recipes.iter().find(|recipe| recipe.name() == name.as_str());
         let Some(recipe) = recipe else {
             let known: Vec<&str> = recipes.iter().map(|recipe| recipe.name()).collect();
-            return Err(PipelineError::UnknownRecipe { name: name.clone(), known: known.join(", ") });
+            return Err(PipelineError::UnknownRecipe {
+                name: name.clone(),
+                known: known.join(", "),
+            });
         };
-        let evidence =
-            recipe.detect(&request.tree, &request.options).map_err(PipelineError::Part)?;
-        let asked = || Evidence { recipe: recipe.name(), facts: vec!["--recipe".to_owned()] };
+        let evidence = recipe
+            .detect(&request.tree, &request.options)
+            .map_err(PipelineError::Part)?;
+        let asked = || Evidence {
+            recipe: recipe.name(),
+            facts: vec!["--recipe".to_owned()],
+        };
         return Ok((*recipe, evidence.unwrap_or_else(asked)));
     }
     for recipe in recipes {
-        let found = recipe.detect(&request.tree, &request.options).map_err(PipelineError::Part)?;
+        let found = recipe
+            .detect(&request.tree, &request.options)
+            .map_err(PipelineError::Part)?;
         if let Some(evidence) = found {
             return Ok((*recipe, evidence));
         }
@@ -49,7 +58,9 @@ pub fn detect(request: &Request) -> Result<(&'static dyn Recipe, Evidence), Pipe
 pub fn prepare(request: &Request, session: &Session) -> Result<Prepared, PipelineError> {
     let (recipe, evidence) = detect(request)?;
     let facts = evidence.facts.join(", ");
-    session.reporter.line(Verb::Detected, format!("{}: {facts}", recipe.name()));
+    session
+        .reporter
+        .line(Verb::Detected, format!("{}: {facts}", recipe.name()));
     let targets = targets(request, recipe, session)?;
     let context = Context {
         store: &session.store,
@@ -63,7 +74,12 @@ pub fn prepare(request: &Request, session: &Session) -> Result<Prepared, Pipelin
         .map_err(PipelineError::Part)?;
     let name = image_name(request, &plan);
     let version = image_version(request, &plan);
-    Ok(Prepared { recipe, plan, name, version })
+    Ok(Prepared {
+        recipe,
+        plan,
+        name,
+        version,
+    })
 }
 
 fn targets(
@@ -72,11 +88,18 @@ fn targets(
     session: &Session,
 ) -> Result<Vec<Target>, PipelineError> {
     if let Some(platform) = request.platforms.iter().find(|p| !recipe::supported(p)) {
-        return Err(PipelineError::Platform { platform: platform.to_string() });
+        return Err(PipelineError::Platform {
+            platform: platform.to_string(),
+        });
     }
     let name = match &request.base {
         Some(name) => name.clone(),
-        None => recipe.needs(&request.tree, &request.options).map_err(PipelineError::Part)?.base,
+        None => {
+            recipe
+                .needs(&request.tree, &request.options)
+                .map_err(PipelineError::Part)?
+                .base
+        }
     };
     let name: BaseName = name.parse().map_err(PipelineError::part)?;
     let manifest = |reference: &Reference| {
@@ -84,10 +107,15 @@ fn targets(
         Ok(Document::from_bytes(fetched.bytes, fetched.media_type))
     };
     let blob = |repository: &Repository, descriptor: &Descriptor, out: &mut (dyn Write + Send)| {
-        session.client()?.fetch_blob(repository, &descriptor.digest, descriptor.size, out)?;
+        session
+            .client()?
+            .fetch_blob(repository, &descriptor.digest, descriptor.size, out)?;
         Ok(())
     };
-    let registry = ManifestSource { manifest: &manifest, blob: &blob };
+    let registry = ManifestSource {
+        manifest: &manifest,
+        blob: &blob,
+    };
     let context = BaseContext {
         store: &session.store,
         encoder: &session.encoder,
@@ -101,21 +129,34 @@ fn targets(
         .zip(bases)
         .map(|(platform, base)| {
             let facts = base::facts::facts(&base, &context).map_err(PipelineError::part)?;
-            Ok(Target { platform: platform.clone(), base, facts })
+            Ok(Target {
+                platform: platform.clone(),
+                base,
+                facts,
+            })
         })
         .collect()
 }
 
 /// The deployment's name, else the source's own, else the folder's.
 fn image_name(request: &Request, plan: &Plan) -> String {
-    let name = request.options.name.as_ref().or(plan.name.as_ref()).unwrap_or(&request.folder_name);
+    let name = request
+        .options
+        .name
+        .as_ref()
+        .or(plan.name.as_ref())
+        .unwrap_or(&request.folder_name);
     let clean: String = name
         .to_lowercase()
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .collect();
     let parts: Vec<&str> = clean.split('-').filter(|part| !part.is_empty()).collect();
-    if parts.is_empty() { "image".to_owned() } else { parts.join("-") }
+    if parts.is_empty() {
+        "image".to_owned()
+    } else {
+        parts.join("-")
+    }
 }
 
 /// The deployment's version, else the source's own, else the Git tag at HEAD, else the commit's
@@ -129,12 +170,24 @@ fn image_version(request: &Request, plan: &Plan) -> String {
         .or_else(|| plan.version.clone())
         .or_else(|| revision.and_then(|r| r.tag.clone().filter(|_| !r.dirty)))
         .or_else(|| revision.map(|r| r.commit.chars().take(12).collect()));
-    let Some(version) = version else { return "dev".to_owned() };
+    let Some(version) = version else {
+        return "dev".to_owned();
+    };
     let tag: String = version
         .chars()
         .take(128)
-        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') {
+                c
+            } else {
+                '-'
+            }
+        })
         .collect();
     let tag = tag.trim_start_matches(['.', '-']);
-    if tag.is_empty() { "dev".to_owned() } else { tag.to_owned() }
+    if tag.is_empty() {
+        "dev".to_owned()
+    } else {
+        tag.to_owned()
+    }
 }

@@ -94,10 +94,12 @@ pub(super) fn make(
             }
         })
         .collect();
-    let now = Fields { keys: fields_of(&records) };
+    let now = Fields {
+        keys: fields_of(&records),
+    };
     let target = format!("{}\0{}", request.identity, request.options.directory);
-    let explanation =
-        explain::last(&target, &session.store).map(|last| explain::compare(&last, &now, &session.store));
+    let explanation = explain::last(&target, &session.store)
+        .map(|last| explain::compare(&last, &now, &session.store));
     let memo = explain::encode(&now)?;
     session.store.put_memo(&explain::memo_key(&target), &memo)?;
     Ok(BuildRecord {
@@ -130,7 +132,10 @@ fn fields_of(images: &[ImageRecord]) -> BTreeMap<String, BTreeMap<String, String
     for image in images {
         keys.insert(format!("image ({})", image.platform), image.fields.clone());
         for layer in &image.layers {
-            keys.insert(format!("{} ({})", layer.name, image.platform), layer.key.clone());
+            keys.insert(
+                format!("{} ({})", layer.name, image.platform),
+                layer.key.clone(),
+            );
         }
     }
     keys
@@ -150,10 +155,13 @@ fn image_fields(
         }
     };
     let base = &plan.target.base;
-    put("base", match &base.digest {
-        Some(digest) => format!("{} ({digest})", base.name),
-        None => base.name.clone(),
-    });
+    put(
+        "base",
+        match &base.digest {
+            Some(digest) => format!("{} ({digest})", base.name),
+            None => base.name.clone(),
+        },
+    );
     put("entrypoint", runtime.entrypoint.join(" "));
     put("args", runtime.cmd.join(" "));
     put("user", runtime.user.clone());
@@ -161,10 +169,21 @@ fn image_fields(
     for (name, value) in &runtime.env {
         put(&format!("env.{name}"), value.clone());
     }
-    put("port", runtime.ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" "));
+    put(
+        "port",
+        runtime
+            .ports
+            .iter()
+            .map(u16::to_string)
+            .collect::<Vec<_>>()
+            .join(" "),
+    );
     put("version", prepared.version.clone());
     put("created", super::finish::created(request).to_string());
-    put("revision", super::finish::revision(request).unwrap_or_default());
+    put(
+        "revision",
+        super::finish::revision(request).unwrap_or_default(),
+    );
     put("url", request.url.clone().unwrap_or_default());
     fields
 }

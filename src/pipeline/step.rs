@@ -30,7 +30,10 @@ impl Slot {
     /// Waits until no other build writes to the step's slot.
     pub(super) fn acquire(step: &Step, store: &Store) -> Result<Self, PipelineError> {
         let lock = store.lock(&format!("step-{}", step.slot.hex()))?;
-        Ok(Self { folder: store.step_slot(&step.slot)?, lock })
+        Ok(Self {
+            folder: store.step_slot(&step.slot)?,
+            lock,
+        })
     }
 
     /// Where the step's outputs are.
@@ -45,12 +48,19 @@ pub(super) fn run(
     slot: &Slot,
     reporter: &Arc<dyn Reporter>,
 ) -> Result<StepOutcome, PipelineError> {
-    let unable = |source| PipelineError::Spawn { program: step.program.clone(), source };
+    let unable = |source| PipelineError::Spawn {
+        program: step.program.clone(),
+        source,
+    };
     let mut command = Command::new(&step.program);
     command
         .args(step.args.iter().map(|argument| resolve(argument, slot)))
         .env_clear()
-        .envs(step.env.iter().map(|(name, value)| (name, resolve(value, slot))))
+        .envs(
+            step.env
+                .iter()
+                .map(|(name, value)| (name, resolve(value, slot))),
+        )
         .current_dir(&step.directory)
         // The lock's (empty) file as stdin: should this process be killed, its orphan keeps the
         // lock until it ends, so that no other build reads what it is still writing.
@@ -58,7 +68,11 @@ pub(super) fn run(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().map_err(unable)?;
-    reporter.event(Event::Progress { name: step.name.clone(), done: 0, total: None });
+    reporter.event(Event::Progress {
+        name: step.name.clone(),
+        done: 0,
+        total: None,
+    });
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let (stdout, stderr) = std::thread::scope(|scope| {
         let out = scope.spawn(|| out.map(|stream| capture(stream, None)));
@@ -66,7 +80,9 @@ pub(super) fn run(
         (join(out), join(err))
     });
     let status = child.wait().map_err(unable)?;
-    reporter.event(Event::Finished { name: step.name.clone() });
+    reporter.event(Event::Finished {
+        name: step.name.clone(),
+    });
     Ok(StepOutcome {
         code: status.code(),
         signal: status.signal(),
@@ -97,7 +113,11 @@ fn capture(stream: impl Read, reporter: Option<&dyn Reporter>) -> String {
     loop {
         line.clear();
         // A limit, so that a program that never ends a line can't fill the memory.
-        match reader.by_ref().take(KEPT_OUTPUT as u64).read_until(b'\n', &mut line) {
+        match reader
+            .by_ref()
+            .take(KEPT_OUTPUT as u64)
+            .read_until(b'\n', &mut line)
+        {
             Ok(0) | Err(_) => break,
             Ok(_) => {}
         }
@@ -124,6 +144,10 @@ mod tests {
         let text = "x".repeat(99) + "\n";
         let long = text.repeat(2 * KEPT_OUTPUT / text.len()) + "the end\n";
         let kept = capture(long.as_bytes(), None);
-        assert!(kept.len() <= KEPT_OUTPUT && kept.ends_with("the end\n"), "{}", kept.len());
+        assert!(
+            kept.len() <= KEPT_OUTPUT && kept.ends_with("the end\n"),
+            "{}",
+            kept.len()
+        );
     }
 }

@@ -9,12 +9,12 @@ use std::path::PathBuf;
 
 use crate::base::Target;
 pub use crate::deployment::FileMapping;
-pub use crate::source::Revision;
 use crate::error::AnyError;
+use crate::layer::TreeDigest;
 use crate::plan::{Evidence, Notice, Plan, Step, StepOutcome};
 use crate::platform::Platform;
 use crate::progress::Reporter;
-use crate::layer::TreeDigest;
+pub use crate::source::Revision;
 use crate::source::{SourceTree, listing};
 use crate::store::Store;
 

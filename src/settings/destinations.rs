@@ -43,25 +43,45 @@ enum Typed {
 ///
 /// # Errors
 /// Names that break a rule, `--push` without a registry.
-pub fn choose(wanted: &Wanted<'_>, name: &str, version: &str) -> Result<Vec<ImageName>, SettingsError> {
-    let tags = wanted.tags.iter().map(|text| typed(text)).collect::<Result<Vec<_>, _>>()?;
+pub fn choose(
+    wanted: &Wanted<'_>,
+    name: &str,
+    version: &str,
+) -> Result<Vec<ImageName>, SettingsError> {
+    let tags = wanted
+        .tags
+        .iter()
+        .map(|text| typed(text))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut places = Vec::new();
     for output in wanted.outputs {
         places.push(with_tag(output.parse()?, &tags, version)?);
     }
     if wanted.push == Push::Yes {
-        places.extend(pushed(wanted, &tags, name, version)?.into_iter().map(ImageName::Registry));
+        places.extend(
+            pushed(wanted, &tags, name, version)?
+                .into_iter()
+                .map(ImageName::Registry),
+        );
     }
     if places.is_empty() {
         let dir = PathBuf::from(DEFAULT_OUTPUT).join(name);
-        places.push(with_tag(ImageName::Layout { dir, tag: None }, &tags, version)?);
+        places.push(with_tag(
+            ImageName::Layout { dir, tag: None },
+            &tags,
+            version,
+        )?);
     }
     places.sort_by_key(|place| matches!(place, ImageName::Registry(_)));
     Ok(places)
 }
 
 fn typed(text: &str) -> Result<Typed, SettingsError> {
-    if text.contains('/') { Ok(Typed::Full(text.parse()?)) } else { Ok(Typed::Tag(text.parse()?)) }
+    if text.contains('/') {
+        Ok(Typed::Full(text.parse()?))
+    } else {
+        Ok(Typed::Tag(text.parse()?))
+    }
 }
 
 fn first_tag(tags: &[Typed], version: &str) -> Result<Tag, SettingsError> {
@@ -75,19 +95,23 @@ fn first_tag(tags: &[Typed], version: &str) -> Result<Tag, SettingsError> {
 /// An output without a tag gets the first `--tag`, else the version.
 fn with_tag(place: ImageName, tags: &[Typed], version: &str) -> Result<ImageName, SettingsError> {
     Ok(match place {
-        ImageName::Layout { dir, tag: None } => {
-            ImageName::Layout { dir, tag: Some(first_tag(tags, version)?) }
-        }
-        ImageName::OciArchive { file, tag: None } => {
-            ImageName::OciArchive { file, tag: Some(first_tag(tags, version)?) }
-        }
-        ImageName::Registry(Reference { repository, tag: None, digest: None }) => {
-            ImageName::Registry(Reference {
-                repository,
-                tag: Some(first_tag(tags, version)?),
-                digest: None,
-            })
-        }
+        ImageName::Layout { dir, tag: None } => ImageName::Layout {
+            dir,
+            tag: Some(first_tag(tags, version)?),
+        },
+        ImageName::OciArchive { file, tag: None } => ImageName::OciArchive {
+            file,
+            tag: Some(first_tag(tags, version)?),
+        },
+        ImageName::Registry(Reference {
+            repository,
+            tag: None,
+            digest: None,
+        }) => ImageName::Registry(Reference {
+            repository,
+            tag: Some(first_tag(tags, version)?),
+            digest: None,
+        }),
         other => other,
     })
 }
@@ -114,17 +138,21 @@ fn pushed(
                 tag: Some(version.parse()?),
                 digest: None,
             },
-            Typed::Tag(tag) => {
-                Reference { repository: repository()?, tag: Some(tag.clone()), digest: None }
-            }
+            Typed::Tag(tag) => Reference {
+                repository: repository()?,
+                tag: Some(tag.clone()),
+                digest: None,
+            },
         });
     }
     if references.is_empty() {
         references.push(match wanted.image {
             Some(image) => image.clone(),
-            None => {
-                Reference { repository: repository()?, tag: Some(version.parse()?), digest: None }
-            }
+            None => Reference {
+                repository: repository()?,
+                tag: Some(version.parse()?),
+                digest: None,
+            },
         });
     }
     // `latest` last: whoever pulls it gets an image whose version tag is there too.
@@ -139,7 +167,13 @@ mod tests {
     fn chosen(tags: &[&str], outputs: &[&str], push: Push, project: Option<&str>) -> Vec<String> {
         let tags: Vec<String> = tags.iter().map(ToString::to_string).collect();
         let outputs: Vec<String> = outputs.iter().map(ToString::to_string).collect();
-        let wanted = Wanted { tags: &tags, outputs: &outputs, push, image: None, project };
+        let wanted = Wanted {
+            tags: &tags,
+            outputs: &outputs,
+            push,
+            image: None,
+            project,
+        };
         match choose(&wanted, "app", "1.2") {
             Ok(places) => places.iter().map(ToString::to_string).collect(),
             Err(error) => vec![error.to_string()],
@@ -149,13 +183,32 @@ mod tests {
     #[test]
     fn places_follow_from_what_was_typed() {
         let host = Some("h.example/p");
-        assert_eq!(chosen(&[], &[], Push::No, host), ["oci:karisimbi-out/app:1.2"]);
-        assert_eq!(chosen(&["v9"], &[], Push::No, None), ["oci:karisimbi-out/app:v9"]);
-        assert_eq!(chosen(&[], &["oci:x", "docker-archive:-"], Push::No, None), ["oci:x:1.2", "docker-archive:-"]);
+        assert_eq!(
+            chosen(&[], &[], Push::No, host),
+            ["oci:karisimbi-out/app:1.2"]
+        );
+        assert_eq!(
+            chosen(&["v9"], &[], Push::No, None),
+            ["oci:karisimbi-out/app:v9"]
+        );
+        assert_eq!(
+            chosen(&[], &["oci:x", "docker-archive:-"], Push::No, None),
+            ["oci:x:1.2", "docker-archive:-"]
+        );
         assert_eq!(chosen(&[], &[], Push::Yes, host), ["h.example/p/app:1.2"]);
         assert_eq!(
-            chosen(&["latest", "r.example/a/b", "v3"], &["oci:x"], Push::Yes, host),
-            ["oci:x:latest", "r.example/a/b:1.2", "h.example/p/app:v3", "h.example/p/app:latest"]
+            chosen(
+                &["latest", "r.example/a/b", "v3"],
+                &["oci:x"],
+                Push::Yes,
+                host
+            ),
+            [
+                "oci:x:latest",
+                "r.example/a/b:1.2",
+                "h.example/p/app:v3",
+                "h.example/p/app:latest"
+            ]
         );
         assert!(chosen(&[], &[], Push::Yes, None)[0].contains("--push"));
     }

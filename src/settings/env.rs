@@ -27,29 +27,59 @@ pub enum Scope {
 }
 
 const fn own(name: &'static str, purpose: &'static str) -> Variable {
-    Variable { name, purpose, scope: Scope::Own }
+    Variable {
+        name,
+        purpose,
+        scope: Scope::Own,
+    }
 }
 
 const fn network(name: &'static str, purpose: &'static str) -> Variable {
-    Variable { name, purpose, scope: Scope::Network }
+    Variable {
+        name,
+        purpose,
+        scope: Scope::Network,
+    }
 }
 
 const fn tools(name: &'static str, purpose: &'static str) -> Variable {
-    Variable { name, purpose, scope: Scope::Tools }
+    Variable {
+        name,
+        purpose,
+        scope: Scope::Tools,
+    }
 }
 
 /// All of them; docs/reference/environment.md is made from this table.
 pub const VARIABLES: &[Variable] = &[
     own("KARISIMBI_CACHE_DIR", "cache folder; `--cache-dir` wins"),
-    own("KARISIMBI_REPO", "default HOST/PROJECT for tags that name no registry"),
-    own("KARISIMBI_THREADS", "compressor threads; never changes bytes"),
-    own("SOURCE_DATE_EPOCH", "`created` of images, in seconds since 1970; wins over the commit's time"),
+    own(
+        "KARISIMBI_REPO",
+        "default HOST/PROJECT for tags that name no registry",
+    ),
+    own(
+        "KARISIMBI_THREADS",
+        "compressor threads; never changes bytes",
+    ),
+    own(
+        "SOURCE_DATE_EPOCH",
+        "`created` of images, in seconds since 1970; wins over the commit's time",
+    ),
     own("XDG_CACHE_HOME", "parent of the default cache folder"),
     own("HOME", "parent of `.cache` and of `.docker/config.json`"),
     own("NO_COLOR", "any value: no colour"),
-    own("DOCKER_CONFIG", "folder of `config.json` with registry logins"),
-    own("REGISTRY_AUTH_FILE", "file with registry logins, before Docker's"),
-    own("REGISTRY_USERNAME", "user for the registry that is pushed to"),
+    own(
+        "DOCKER_CONFIG",
+        "folder of `config.json` with registry logins",
+    ),
+    own(
+        "REGISTRY_AUTH_FILE",
+        "file with registry logins, before Docker's",
+    ),
+    own(
+        "REGISTRY_USERNAME",
+        "user for the registry that is pushed to",
+    ),
     own("REGISTRY_PASSWORD", "password of REGISTRY_USERNAME"),
     own("XDG_RUNTIME_DIR", "parent of `containers/auth.json`"),
     own("XDG_CONFIG_HOME", "parent of `containers/auth.json`"),
@@ -63,7 +93,10 @@ pub const VARIABLES: &[Variable] = &[
     network("https_proxy", "as HTTPS_PROXY"),
     network("no_proxy", "as NO_PROXY"),
     tools("GOPROXY", "module proxies, for the download phase alone"),
-    tools("GOPRIVATE", "modules that no proxy or checksum database sees"),
+    tools(
+        "GOPRIVATE",
+        "modules that no proxy or checksum database sees",
+    ),
     tools("GONOPROXY", "as the go command defines it"),
     tools("GONOSUMDB", "as the go command defines it"),
     tools("GOSUMDB", "checksum database"),
@@ -87,7 +120,10 @@ pub struct Environment {
 
 impl Environment {
     /// Reads the process's environment.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
     pub fn capture() -> Self {
         let named = VARIABLES
             .iter()
@@ -96,7 +132,12 @@ impl Environment {
             let name = name.into_string().ok()?;
             name.starts_with(GIT_CONFIG_PREFIX).then_some((name, value))
         });
-        Self { values: named.chain(git).filter(|(_, value)| !value.is_empty()).collect() }
+        Self {
+            values: named
+                .chain(git)
+                .filter(|(_, value)| !value.is_empty())
+                .collect(),
+        }
     }
 
     /// A variable that is text; one that is not UTF-8 counts as absent.
@@ -119,12 +160,24 @@ impl Environment {
         VARIABLES
             .iter()
             .filter(|variable| variable.scope != Scope::Own)
-            .filter_map(|v| self.values.get(v.name).map(|value| (v.name.to_owned(), value.clone())))
-            .chain(self.values.get("HOME").map(|home| ("HOME".to_owned(), home.clone())))
-            .chain(self.values.range(GIT_CONFIG_PREFIX.to_owned()..).map_while(|(name, value)| {
-                let git = name.starts_with(GIT_CONFIG_PREFIX);
-                git.then(|| (name.clone(), value.clone()))
-            }))
+            .filter_map(|v| {
+                self.values
+                    .get(v.name)
+                    .map(|value| (v.name.to_owned(), value.clone()))
+            })
+            .chain(
+                self.values
+                    .get("HOME")
+                    .map(|home| ("HOME".to_owned(), home.clone())),
+            )
+            .chain(
+                self.values
+                    .range(GIT_CONFIG_PREFIX.to_owned()..)
+                    .map_while(|(name, value)| {
+                        let git = name.starts_with(GIT_CONFIG_PREFIX);
+                        git.then(|| (name.clone(), value.clone()))
+                    }),
+            )
             .collect()
     }
 

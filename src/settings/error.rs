@@ -14,15 +14,24 @@ pub enum SettingsError {
     #[error("there is no place for the cache: HOME is not set")]
     NoCacheDir,
     #[error("{name} is \"{value}\", which is no valid number")]
-    Number { name: &'static str, value: String, source: ParseIntError },
+    Number {
+        name: &'static str,
+        value: String,
+        source: ParseIntError,
+    },
     #[error("--set {text}: write PATH=VALUE")]
     Set { text: String },
     #[error("--entrypoint {text}: is no JSON array of strings")]
-    Words { text: String, source: serde_json::Error },
+    Words {
+        text: String,
+        source: serde_json::Error,
+    },
     #[error("{path}: there is no such folder")]
     NoFolder { path: PathBuf },
     #[error("{path}: is no folder")]
     NotFolder { path: PathBuf },
+    #[error("--ref {reference}: {path} is a folder, which is built as it is")]
+    RefOfFolder { reference: String, path: PathBuf },
     #[error("{path}: is a {flag} that leaves the source")]
     Outside { path: String, flag: &'static str },
     #[error("the current folder can't be read")]
@@ -66,6 +75,7 @@ impl Coded for SettingsError {
             Self::Set { .. } => "USE-SET",
             Self::Words { .. } => "USE-ENTRYPOINT",
             Self::NoFolder { .. } | Self::NotFolder { .. } => "SRC-NONE",
+            Self::RefOfFolder { .. } => "USE-REF",
             Self::Outside { .. } => "SRC-OUTSIDE",
             Self::CurrentDir { .. } => "SRC-CURRENT",
             Self::PushWhere => "USE-PUSH",
@@ -88,6 +98,7 @@ impl Coded for SettingsError {
         let hint = match self {
             Self::NoCacheDir => "pass --cache-dir DIR, or set KARISIMBI_CACHE_DIR",
             Self::NoFolder { .. } => "name a folder, or a Git URL such as https://HOST/OWNER/REPO",
+            Self::RefOfFolder { .. } => "check the reference out there, or name a Git URL",
             Self::PushWhere => {
                 "pass -t HOST/PROJECT/NAME:TAG, set KARISIMBI_REPO=HOST/PROJECT, or set container.image"
             }

@@ -58,10 +58,24 @@ pub enum Trust {
 /// # Errors
 /// CFG-CACHE-DIR when none of them is set.
 pub fn cache_dir(flag: Option<&Path>, environment: &Environment) -> Result<PathBuf, SettingsError> {
-    let own = || flag.map(Path::to_owned).or_else(|| environment.path("KARISIMBI_CACHE_DIR"));
-    let shared = || environment.path("XDG_CACHE_HOME").map(|dir| dir.join("karisimbi"));
-    let home = || environment.path("HOME").map(|dir| dir.join(".cache/karisimbi"));
-    let folder = own().or_else(shared).or_else(home).ok_or(SettingsError::NoCacheDir)?;
+    let own = || {
+        flag.map(Path::to_owned)
+            .or_else(|| environment.path("KARISIMBI_CACHE_DIR"))
+    };
+    let shared = || {
+        environment
+            .path("XDG_CACHE_HOME")
+            .map(|dir| dir.join("karisimbi"))
+    };
+    let home = || {
+        environment
+            .path("HOME")
+            .map(|dir| dir.join(".cache/karisimbi"))
+    };
+    let folder = own()
+        .or_else(shared)
+        .or_else(home)
+        .ok_or(SettingsError::NoCacheDir)?;
     std::path::absolute(&folder).map_err(SettingsError::current_dir)
 }
 
@@ -69,14 +83,22 @@ pub fn cache_dir(flag: Option<&Path>, environment: &Environment) -> Result<PathB
 ///
 /// # Errors
 /// A value that is no number.
-pub fn threads(flag: Option<NonZeroUsize>, environment: &Environment) -> Result<usize, SettingsError> {
+pub fn threads(
+    flag: Option<NonZeroUsize>,
+    environment: &Environment,
+) -> Result<usize, SettingsError> {
     if let Some(threads) = flag {
         return Ok(threads.get());
     }
     match environment.text("KARISIMBI_THREADS") {
-        Some(text) => text.parse::<NonZeroUsize>().map(NonZeroUsize::get).map_err(|source| {
-            SettingsError::Number { name: "KARISIMBI_THREADS", value: text.to_owned(), source }
-        }),
+        Some(text) => text
+            .parse::<NonZeroUsize>()
+            .map(NonZeroUsize::get)
+            .map_err(|source| SettingsError::Number {
+                name: "KARISIMBI_THREADS",
+                value: text.to_owned(),
+                source,
+            }),
         // A machine that does not tell its cores gets one thread: slower, never wrong.
         None => Ok(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
     }
@@ -87,18 +109,25 @@ pub fn threads(flag: Option<NonZeroUsize>, environment: &Environment) -> Result<
 /// # Errors
 /// A value that is no number.
 pub fn source_date_epoch(environment: &Environment) -> Result<Option<i64>, SettingsError> {
-    let Some(text) = environment.text("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let Some(text) = environment.text("SOURCE_DATE_EPOCH") else {
+        return Ok(None);
+    };
     let name = "SOURCE_DATE_EPOCH";
-    let seconds: u32 = text
-        .parse()
-        .map_err(|source| SettingsError::Number { name, value: text.to_owned(), source })?;
+    let seconds: u32 = text.parse().map_err(|source| SettingsError::Number {
+        name,
+        value: text.to_owned(),
+        source,
+    })?;
     Ok(Some(i64::from(seconds)))
 }
 
 /// Certificates, proxies and limits of HTTP.
 pub fn network(ca_file: Option<&Path>, reach: Reach, environment: &Environment) -> NetSettings {
     let either = |upper: &str, lower: &str| {
-        environment.text(lower).or_else(|| environment.text(upper)).map(str::to_owned)
+        environment
+            .text(lower)
+            .or_else(|| environment.text(upper))
+            .map(str::to_owned)
     };
     NetSettings {
         ca_files: ca_file.map(Path::to_owned).into_iter().collect(),
@@ -138,7 +167,9 @@ pub fn pair(text: &str) -> Result<(String, String), SettingsError> {
     text.split_once('=')
         .filter(|(path, _)| !path.is_empty())
         .map(|(path, value)| (path.to_owned(), value.to_owned()))
-        .ok_or_else(|| SettingsError::Set { text: text.to_owned() })
+        .ok_or_else(|| SettingsError::Set {
+            text: text.to_owned(),
+        })
 }
 
 /// The words of an exec form: a single JSON array, or one word for each value.
@@ -147,8 +178,12 @@ pub fn pair(text: &str) -> Result<(String, String), SettingsError> {
 /// USE-ENTRYPOINT for JSON that is not an array of strings.
 pub fn words(values: &[String]) -> Result<Vec<String>, SettingsError> {
     match values {
-        [json] if json.trim_start().starts_with('[') => serde_json::from_str(json)
-            .map_err(|source| SettingsError::Words { text: json.clone(), source }),
+        [json] if json.trim_start().starts_with('[') => {
+            serde_json::from_str(json).map_err(|source| SettingsError::Words {
+                text: json.clone(),
+                source,
+            })
+        }
         words => Ok(words.to_vec()),
     }
 }

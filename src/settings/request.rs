@@ -7,17 +7,23 @@ use crate::error::AnyError;
 use crate::pipeline::{Request, Session, SettingShown};
 use crate::platform::Platform;
 use crate::recipe::{Options, Revision};
-use crate::source::{SourceTree, git, url};
+use crate::source::{GitSource, SourceName, SourceTree, git};
 
 use super::env::Environment;
 use super::{Flags, SettingsError, Trust, destinations, source_date_epoch};
 
 /// Files that make a folder a source by itself, whatever its deployment says of a URL.
-const SOURCE_MARKS: &[&str] = &["go.mod", "package.json", "pyproject.toml", "requirements.txt"];
+const SOURCE_MARKS: &[&str] = &[
+    "go.mod",
+    "package.json",
+    "pyproject.toml",
+    "requirements.txt",
+];
 
 /// A source that is on this disk now.
 struct Source {
     root: PathBuf,
+    tree: SourceTree,
     identity: String,
     /// Without credentials, for annotations.
     url: Option<String>,
@@ -40,43 +46,62 @@ pub fn request(
     current: &Path,
     (session, environment): (&Session, &Environment),
 ) -> Result<Request, AnyError> {
-    let (deployment, source) = match url::parse(what)? {
-        Some(remote) => {
-            let remote = remote.with(flags.reference.as_deref(), flags.directory.as_deref());
+    let (deployment, source) = match SourceName::parse(what)? {
+        SourceName::Git(remote) => {
+            let remote = remote.with(flags.reference.as_deref(), flags.directory.as_deref())?;
             let source = cloned(&remote, session)?;
-            let folder = source.root.join(source.directory.as_deref().unwrap_or_default());
+            let folder = source
+                .root
+                .join(source.directory.as_deref().unwrap_or_default());
             let obeyed = flags.trust == Trust::CloneToo;
             let (deployment, _) = configured(obeyed.then_some(folder.as_path()), flags, session)?;
             (deployment, source)
         }
-        None => local(what, flags, current, session)?,
+        SourceName::Folder(folder) => local(&folder, flags, current, session)?,
     };
-    assemble(deployment, source, flags, (session, environment))
+    assemble(deployment, source, flags, environment)
 }
 
 /// A local folder: its deployment, and the source that the deployment places.
 fn local(
-    what: &str,
+    what: &Path,
     flags: &Flags,
     current: &Path,
     session: &Session,
 ) -> Result<(Deployment, Source), AnyError> {
-    let typed = current.join(what);
-    let folder = match fs_err::canonicalize(&typed) {
+    let folder = match fs_err::canonicalize(current.join(what)) {
         Ok(folder) if folder.is_dir() => folder,
         Ok(path) => return Err(SettingsError::NotFolder { path }.into()),
-        Err(_missing) => return Err(SettingsError::NoFolder { path: PathBuf::from(what) }.into()),
+        Err(_missing) => {
+            return Err(SettingsError::NoFolder {
+                path: what.to_owned(),
+            }
+            .into());
+        }
     };
+    if let Some(reference) = &flags.reference {
+        return Err(SettingsError::RefOfFolder {
+            reference: reference.clone(),
+            path: folder,
+        }
+        .into());
+    }
     let (deployment, file) = configured(Some(&folder), flags, session)?;
     let place = match &file {
         Some(file) => deployment.place(file),
         None => Place::Folder(folder.clone()),
     };
     let source = match place {
-        Place::Git { url, reference, commit } => {
-            cloned_for(&url, commit.as_deref().or(reference.as_deref()), session)?
-        }
-        Place::Folder(root) => match deployment.github_url.as_deref().filter(|_| !is_source(&root)) {
+        Place::Git {
+            url,
+            reference,
+            commit,
+        } => cloned_for(&url, commit.as_deref().or(reference.as_deref()), session)?,
+        Place::Folder(root) => match deployment
+            .github_url
+            .as_deref()
+            .filter(|_| !is_source(&root))
+        {
             Some(url) => cloned_for(url, None, session)?,
             None => folder_source(root, &folder, session)?,
         },
@@ -98,7 +123,12 @@ fn configured(
     let found = folder.map_or(Ok(Found::Nothing), deployment::find)?;
     match found {
         Found::Configuration(file) => {
-            let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = file
+                .path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             let deployment = Deployment::parse_with(&name, &file.text, &flags.sets)?;
             Ok((deployment, Some(file.path)))
         }
@@ -116,8 +146,13 @@ fn configured(
 }
 
 fn folder_source(root: PathBuf, named: &Path, session: &Session) -> Result<Source, AnyError> {
-    let folder_name = named.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let revision = git::revision(&root, &session.tool_env)?;
+    let folder_name = named
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let tree = tree_of(&root, session)?;
+    let revision = git::revision(&tree, Some(&session.store), &session.tool_env)?;
     Ok(Source {
         identity: root.display().to_string(),
         url: None,
@@ -127,36 +162,44 @@ fn folder_source(root: PathBuf, named: &Path, session: &Session) -> Result<Sourc
         revision,
         origin: "folder".to_owned(),
         root,
+        tree,
     })
 }
 
-fn cloned_for(
-    url_text: &str,
-    reference: Option<&str>,
-    session: &Session,
-) -> Result<Source, AnyError> {
-    let remote = url::parse(url_text)?
-        .ok_or_else(|| SettingsError::NoFolder { path: PathBuf::from(url_text) })?;
-    cloned(&remote.with(reference, None), session)
+fn tree_of(root: &Path, session: &Session) -> Result<SourceTree, AnyError> {
+    let exclude = [
+        session.store.root().to_owned(),
+        root.join(destinations::DEFAULT_OUTPUT),
+    ];
+    Ok(SourceTree::open(root, &exclude, Some(&session.store))?)
 }
 
-fn cloned(remote: &url::Remote, session: &Session) -> Result<Source, AnyError> {
-    let clone = git::clone(
+fn cloned_for(url: &str, reference: Option<&str>, session: &Session) -> Result<Source, AnyError> {
+    match SourceName::parse(url)? {
+        SourceName::Git(remote) => cloned(&remote.with(reference, None)?, session),
+        SourceName::Folder(path) => Err(SettingsError::NoFolder { path }.into()),
+    }
+}
+
+fn cloned(remote: &GitSource, session: &Session) -> Result<Source, AnyError> {
+    let reporter = session.reporter.as_ref();
+    let checkout = git::clone(
         remote,
         &session.store,
-        session.reporter.as_ref(),
+        reporter,
         &session.tool_env,
         session.reach,
     )?;
     Ok(Source {
-        root: clone.root,
-        identity: remote.shown(),
-        url: Some(remote.shown()),
-        folder_name: clone.repository_name.clone(),
-        repository: Some(clone.repository_name),
-        directory: remote.directory.clone(),
-        revision: Some(clone.revision),
-        origin: format!("clone of {}", remote.shown()),
+        tree: tree_of(&checkout.root, session)?,
+        root: checkout.root,
+        origin: format!("clone of {}", checkout.url),
+        identity: checkout.url.clone(),
+        url: Some(checkout.url),
+        folder_name: checkout.repository.clone(),
+        repository: Some(checkout.repository),
+        directory: Some(checkout.directory).filter(|directory| !directory.is_empty()),
+        revision: Some(checkout.revision),
     })
 }
 
@@ -164,13 +207,19 @@ fn assemble(
     deployment: Deployment,
     source: Source,
     flags: &Flags,
-    (session, environment): (&Session, &Environment),
+    environment: &Environment,
 ) -> Result<Request, AnyError> {
-    let mut shown = Settings { deployment: &deployment, shown: Vec::new() };
+    let mut shown = Settings {
+        deployment: &deployment,
+        shown: Vec::new(),
+    };
     let epoch = source_date_epoch(environment)?;
     let directory = shown.pick(
         "source.directory",
-        [(flags.directory.clone(), "--directory"), (source.directory.clone(), "the URL")],
+        [
+            (flags.directory.clone(), "--directory"),
+            (source.directory.clone(), "the URL"),
+        ],
         Some(deployment.source.directory.clone()).filter(|directory| !directory.is_empty()),
     );
     let directory = inside(&directory.unwrap_or_default())?;
@@ -179,7 +228,11 @@ fn assemble(
         [(flags.recipe.clone(), "--recipe"), (None, "")],
         deployment.recipe_name.clone(),
     );
-    let base = shown.pick("base", [(flags.base.clone(), "--base"), (None, "")], deployment.base.clone());
+    let base = shown.pick(
+        "base",
+        [(flags.base.clone(), "--base"), (None, "")],
+        deployment.base.clone(),
+    );
     let platforms = platforms(&mut shown, flags);
     let entrypoint = match flags.entrypoint.as_slice() {
         [] => deployment.container.entrypoint.clone(),
@@ -193,12 +246,11 @@ fn assemble(
     shown.put("source", &source.identity, &source.origin);
     shown.put_rest();
     let settings = shown.shown;
-    let exclude =
-        [session.store.root().to_owned(), source.root.join(destinations::DEFAULT_OUTPUT)];
-    let tree = SourceTree::open(&source.root, &exclude, Some(&session.store))?;
-    let language = recipe.clone().or_else(|| deployment.repo_type.map(|t| t.recipe().to_owned()));
+    let language = recipe
+        .clone()
+        .or_else(|| deployment.repo_type.map(|t| t.recipe().to_owned()));
     Ok(Request {
-        tree,
+        tree: source.tree,
         identity: source.identity,
         url: source.url,
         folder_name: source.folder_name,
@@ -241,7 +293,11 @@ fn recipe_options(
 
 fn platforms(shown: &mut Settings<'_>, flags: &Flags) -> Vec<Platform> {
     let join = |platforms: &[Platform]| {
-        platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+        platforms
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(",")
     };
     let mut platforms = if !flags.platforms.is_empty() {
         shown.put("platforms", &join(&flags.platforms), "--platform");
@@ -261,10 +317,15 @@ fn platforms(shown: &mut Settings<'_>, flags: &Flags) -> Vec<Platform> {
 
 /// A folder below the root, without `.` and trailing `/`.
 fn inside(directory: &str) -> Result<String, SettingsError> {
-    let parts: Vec<&str> =
-        directory.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let parts: Vec<&str> = directory
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect();
     if directory.starts_with('/') || parts.contains(&"..") {
-        return Err(SettingsError::Outside { path: directory.to_owned(), flag: "source.directory" });
+        return Err(SettingsError::Outside {
+            path: directory.to_owned(),
+            flag: "source.directory",
+        });
     }
     Ok(parts.join("/"))
 }

@@ -23,7 +23,11 @@ pub enum SinkError {
     #[error("can't read {path}")]
     Read { path: PathBuf, source: io::Error },
     #[error("pushing {what} to {place}: {source}")]
-    Push { what: String, place: String, source: RegistryError },
+    Push {
+        what: String,
+        place: String,
+        source: RegistryError,
+    },
     #[error(transparent)]
     Image(ImageError),
     /// An error of the store or the registry on the way.

@@ -51,7 +51,8 @@ impl std::fmt::Debug for Context<'_> {
 impl Artifact<'_> {
     /// What a reference to the artifact resolves to.
     pub fn root(&self) -> Option<&Document> {
-        self.index.or_else(|| self.images.first().map(|image| &image.manifest))
+        self.index
+            .or_else(|| self.images.first().map(|image| &image.manifest))
     }
 }
 
@@ -98,7 +99,10 @@ fn write_places(
             }
         }
     }
-    Ok(lines.into_iter().next().filter(|_| data_on_stdout.is_none()))
+    Ok(lines
+        .into_iter()
+        .next()
+        .filter(|_| data_on_stdout.is_none()))
 }
 
 fn layout(
@@ -113,7 +117,9 @@ fn layout(
     if is_new {
         layout.mark_as_output()?;
     }
-    layout.write(artifact.images, artifact.index, tag, &|layer| open(layer, context))?;
+    layout.write(artifact.images, artifact.index, tag, &|layer| {
+        open(layer, context)
+    })?;
     Ok(())
 }
 
@@ -136,7 +142,9 @@ fn docker_archive(
     name: Option<&str>,
     context: &Context<'_>,
 ) -> Result<(), SinkError> {
-    let [image] = artifact.images else { return Err(SinkError::OnePlatform) };
+    let [image] = artifact.images else {
+        return Err(SinkError::OnePlatform);
+    };
     let open = |layer: &Layer| open(layer, context);
     match file {
         Some(file) => {
@@ -154,12 +162,19 @@ fn open(layer: &Layer, context: &Context<'_>) -> Result<BlobReader, AnyError> {
         Blob::Layout(dir) => return Ok(Layout::open(dir)?.open_blob(descriptor)?),
         Blob::Registry(repository) => fetched(repository, descriptor, context)?,
         Blob::Store => {
-            let missing = SinkError::Corrupt { digest: descriptor.digest };
-            context.store.blob(&descriptor.digest, descriptor.size).ok_or(missing)?
+            let missing = SinkError::Corrupt {
+                digest: descriptor.digest,
+            };
+            context
+                .store
+                .blob(&descriptor.digest, descriptor.size)
+                .ok_or(missing)?
         }
     };
     let file = fs_err::File::open(&path);
-    Ok(Box::new(file.map_err(|source| SinkError::Read { path, source })?))
+    Ok(Box::new(
+        file.map_err(|source| SinkError::Read { path, source })?,
+    ))
 }
 
 /// Why writing failed: when bytes of the store are not those of their digest they are removed,
@@ -168,9 +183,13 @@ fn blame(artifact: &Artifact<'_>, error: SinkError, context: &Context<'_>) -> Si
     let layers = artifact.images.iter().flat_map(|image| &image.layers);
     for layer in layers.filter(|layer| layer.blob == Blob::Store) {
         let Descriptor { digest, size, .. } = &layer.descriptor;
-        let Some(path) = context.store.blob(digest, *size) else { continue };
+        let Some(path) = context.store.blob(digest, *size) else {
+            continue;
+        };
         // A blob that can't be read or removed is reported as what it made fail.
-        let Ok(file) = fs_err::File::open(&path) else { continue };
+        let Ok(file) = fs_err::File::open(&path) else {
+            continue;
+        };
         let mut reader = Hashing::new(file);
         let read = io::copy(&mut reader, &mut io::sink());
         if read.is_ok() && reader.finish().1 != *digest && fs_err::remove_file(&path).is_ok() {
@@ -194,7 +213,10 @@ fn fetched(
     client.fetch_blob(repository, &descriptor.digest, descriptor.size, &mut writer)?;
     let path = context.store.commit_blob(writer, &descriptor.digest)?;
     let size = human_bytes(descriptor.size);
-    context.reporter.line(Verb::Resolved, format!("layer {}, {size}", descriptor.digest));
+    context.reporter.line(
+        Verb::Resolved,
+        format!("layer {}, {size}", descriptor.digest),
+    );
     Ok(path)
 }
 
@@ -207,22 +229,13 @@ fn import(
     let part = |error| SinkError::Part(AnyError::from(error));
     let mut writer = context.store.blob_writer().map_err(part)?;
     let mut checked = Checked::new(reader, descriptor);
-    io::copy(&mut checked, &mut writer)
-        .map_err(|source| SinkError::Read { path: descriptor.digest.hex().into(), source })?;
-    context.store.commit_blob(writer, &descriptor.digest).map_err(part)?;
+    io::copy(&mut checked, &mut writer).map_err(|source| SinkError::Read {
+        path: descriptor.digest.hex().into(),
+        source,
+    })?;
+    context
+        .store
+        .commit_blob(writer, &descriptor.digest)
+        .map_err(part)?;
     Ok(())
-}
-
-fn checked(digest: &Digest, size: u64, context: &Context<'_>) -> Result<PathBuf, SinkError> {
-    let missing = || SinkError::Corrupt { digest: *digest };
-    let path = context.store.blob(digest, size).ok_or_else(missing)?;
-    let unreadable = |source| SinkError::Read { path: path.clone(), source };
-    let mut reader = Hashing::new(fs_err::File::open(&path).map_err(unreadable)?);
-    io::copy(&mut reader.by_ref().take(size + 1), &mut io::sink()).map_err(unreadable)?;
-    let (_, found, length) = reader.finish();
-    if (found, length) == (*digest, size) {
-        return Ok(path);
-    }
-    fs_err::remove_file(&path).map_err(unreadable)?;
-    Err(SinkError::Corrupt { digest: *digest })
 }

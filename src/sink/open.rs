@@ -30,7 +30,9 @@ enum Place {
 
 impl std::fmt::Debug for Opened<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opened").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Opened")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -59,12 +61,19 @@ impl<'a> Opened<'a> {
             ImageName::DockerArchive { .. } => return Err(SinkError::WriteOnly { name: shown }),
             ImageName::Registry(reference) => {
                 let client = (context.client)().map_err(SinkError::Part)?;
-                let fetched = client.fetch_manifest(reference).map_err(|e| SinkError::Part(e.into()))?;
+                let fetched = client
+                    .fetch_manifest(reference)
+                    .map_err(|e| SinkError::Part(e.into()))?;
                 let root = Document::from_bytes(fetched.bytes, fetched.media_type);
                 (root, Place::Registry(client, reference.clone()))
             }
         };
-        Ok(Self { name: shown, root, place, context })
+        Ok(Self {
+            name: shown,
+            root,
+            place,
+            context,
+        })
     }
 
     /// The manifest or index that the name resolves to.
@@ -99,7 +108,9 @@ impl<'a> Opened<'a> {
                 }
                 let path = super::fetched(&reference.repository, descriptor, self.context)?;
                 let file = fs_err::File::open(&path);
-                Ok(Box::new(file.map_err(|source| SinkError::Read { path, source })?))
+                Ok(Box::new(
+                    file.map_err(|source| SinkError::Read { path, source })?,
+                ))
             }
         }
     }
@@ -112,7 +123,9 @@ impl<'a> Opened<'a> {
         let open = |descriptor: &Descriptor| self.blob(descriptor);
         let blobs = Blobs::new(&open);
         match Root::read(&self.root)? {
-            Root::Manifest(manifest) => Ok(vec![self.image(self.root.clone(), &manifest, &blobs)?]),
+            Root::Manifest(manifest) => {
+                Ok(vec![self.image(self.root.clone(), &manifest, &blobs)?])
+            }
             Root::Index(index) => index
                 .manifests
                 .iter()
@@ -120,7 +133,9 @@ impl<'a> Opened<'a> {
                     let document = blobs.document(&entry.descriptor)?;
                     match Root::read(&document)? {
                         Root::Manifest(manifest) => self.image(document, &manifest, &blobs),
-                        Root::Index(_) => Err(SinkError::Nested { name: self.name.clone() }),
+                        Root::Index(_) => Err(SinkError::Nested {
+                            name: self.name.clone(),
+                        }),
                     }
                 })
                 .collect(),
@@ -152,7 +167,12 @@ impl<'a> Opened<'a> {
             architecture: view.architecture.unwrap_or_else(|| "unknown".to_owned()),
             variant: view.variant,
         };
-        Ok(Image { platform, manifest: document, config, layers })
+        Ok(Image {
+            platform,
+            manifest: document,
+            config,
+            layers,
+        })
     }
 
     /// Where a sink finds a layer's bytes; an archive's are put into the store first.
@@ -161,7 +181,12 @@ impl<'a> Opened<'a> {
             Place::Layout(layout) => Ok(Blob::Layout(layout.dir().to_owned())),
             Place::Registry(_, reference) => Ok(Blob::Registry(reference.repository.clone())),
             Place::Archive(archive) => {
-                if self.context.store.blob(&descriptor.digest, descriptor.size).is_none() {
+                if self
+                    .context
+                    .store
+                    .blob(&descriptor.digest, descriptor.size)
+                    .is_none()
+                {
                     super::import(archive.open_blob(descriptor)?, descriptor, self.context)?;
                 }
                 Ok(Blob::Store)

@@ -29,23 +29,40 @@ pub(super) fn push(
     reference: &Reference,
     context: &Context<'_>,
 ) -> Result<String, SinkError> {
-    let Some(root) = artifact.root() else { return Err(SinkError::OnePlatform) };
+    let Some(root) = artifact.root() else {
+        return Err(SinkError::OnePlatform);
+    };
     let repository = &reference.repository;
     let line = format!("{repository}@{}", root.digest);
     let client = (context.client)().map_err(SinkError::Part)?;
     let failed = |what: String| {
-        move |source| SinkError::Push { what, place: repository.to_string(), source }
+        move |source| SinkError::Push {
+            what,
+            place: repository.to_string(),
+            source,
+        }
     };
-    let present = client.head_manifest(reference).map_err(failed("the tag".to_owned()))?;
+    let present = client
+        .head_manifest(reference)
+        .map_err(failed("the tag".to_owned()))?;
     if present == Some(root.digest) {
-        context.reporter.line(Verb::Reused, format!("{reference}: already {}", root.digest));
+        context.reporter.line(
+            Verb::Reused,
+            format!("{reference}: already {}", root.digest),
+        );
         return Ok(line);
     }
     let uploads = uploads(artifact, context)?;
     let sources: Vec<Repository> = uploads.iter().filter_map(Upload::repository).collect();
-    client.check_push(repository, &sources).map_err(failed("the image".to_owned()))?;
+    client
+        .check_push(repository, &sources)
+        .map_err(failed("the image".to_owned()))?;
     push_blobs(uploads, repository, &client, context)?;
-    let images = artifact.images.iter().map(|image| &image.manifest).chain(artifact.index);
+    let images = artifact
+        .images
+        .iter()
+        .map(|image| &image.manifest)
+        .chain(artifact.index);
     for document in images {
         push_document(document, repository, &client)
             .map_err(failed(format!("manifest {}", document.digest)))?;
@@ -55,7 +72,9 @@ pub(super) fn push(
             .push_manifest(repository, &root.bytes, &root.media_type, Some(tag))
             .map_err(failed(format!("tag {tag}")))?;
     }
-    context.reporter.line(Verb::Pushed, format!("{reference}, {}", root.digest));
+    context
+        .reporter
+        .line(Verb::Pushed, format!("{reference}, {}", root.digest));
     Ok(line)
 }
 
@@ -77,19 +96,34 @@ fn uploads(artifact: &Artifact<'_>, context: &Context<'_>) -> Result<VecDeque<Up
             let source = match &layer.blob {
                 Blob::Store => {
                     let path = context.store.blob(&descriptor.digest, descriptor.size);
-                    let missing = SinkError::Corrupt { digest: descriptor.digest };
+                    let missing = SinkError::Corrupt {
+                        digest: descriptor.digest,
+                    };
                     BlobSource::File(path.ok_or(missing)?)
                 }
-                Blob::Layout(dir) => BlobSource::File(Layout::open(dir)?.blob_path(&descriptor.digest)),
+                Blob::Layout(dir) => {
+                    BlobSource::File(Layout::open(dir)?.blob_path(&descriptor.digest))
+                }
                 Blob::Registry(from) => BlobSource::Registry(from.clone()),
             };
             let name = format!("layer {}", short(&descriptor.digest));
-            blobs.insert(descriptor.digest, Upload { name, descriptor, source });
+            blobs.insert(
+                descriptor.digest,
+                Upload {
+                    name,
+                    descriptor,
+                    source,
+                },
+            );
         }
         let descriptor = image.config.descriptor();
         let name = format!("config {}", short(&descriptor.digest));
         let source = BlobSource::Bytes(image.config.bytes.clone());
-        configs.push(Upload { name, descriptor, source });
+        configs.push(Upload {
+            name,
+            descriptor,
+            source,
+        });
     }
     Ok(blobs.into_values().chain(configs).collect())
 }
@@ -119,7 +153,10 @@ fn push_blobs(
     let work = || {
         loop {
             // A thread that panicked leaves a queue that is still whole.
-            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let next = queue
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop_front();
             let Some(upload) = next else { return };
             match client.push_blob(repository, &upload.descriptor, &upload.source) {
                 Ok(outcome) => {
@@ -128,9 +165,16 @@ fn push_blobs(
                 }
                 Err(source) => {
                     let place = repository.to_string();
-                    let error = SinkError::Push { what: upload.name, place, source };
+                    let error = SinkError::Push {
+                        what: upload.name,
+                        place,
+                        source,
+                    };
                     queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                    first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    first_error
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .get_or_insert(error);
                 }
             }
         }
@@ -140,7 +184,10 @@ fn push_blobs(
             scope.spawn(work);
         }
     });
-    first_error.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    first_error
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+        .map_or(Ok(()), Err)
 }
 
 fn described(upload: &Upload, outcome: &BlobOutcome) -> (Verb, String) {
@@ -149,7 +196,9 @@ fn described(upload: &Upload, outcome: &BlobOutcome) -> (Verb, String) {
         BlobOutcome::Exists => (Verb::Reused, format!("{what}: the registry has it")),
         BlobOutcome::Mounted { from } => (Verb::Mounted, format!("{what}: from {from}")),
         BlobOutcome::Uploaded { attempts: 1, .. } => (Verb::Pushed, what),
-        BlobOutcome::Uploaded { attempts, .. } => (Verb::Pushed, format!("{what}, attempt {attempts}")),
+        BlobOutcome::Uploaded { attempts, .. } => {
+            (Verb::Pushed, format!("{what}, attempt {attempts}"))
+        }
         BlobOutcome::Streamed { .. } => (Verb::Pushed, format!("{what}: from the base's registry")),
     }
 }

@@ -42,6 +42,17 @@ pub enum ChangeKind {
     Changed,
 }
 
+impl ChangeKind {
+    /// The word as printed after a path.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Added => "is new",
+            Self::Removed => "is gone",
+            Self::Changed => "changed",
+        }
+    }
+}
+
 /// The canonical listing of these members, in any order.
 pub fn listing(members: &[&TreeFile]) -> Vec<u8> {
     let mut sorted = members.to_vec();

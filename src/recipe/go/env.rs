@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::GoError;
 use super::options::{Cgo, GoOptions};
+use crate::net::Reach;
 use crate::plan::Argument;
 use crate::platform::Platform;
 use crate::recipe::Context;

@@ -20,12 +20,14 @@ use crate::store::Store;
 /// Near names that an error lists.
 const NEAR: usize = 5;
 
-/// Whether the remote may be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether connections may be opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reach {
-    /// Yes.
+    /// They may.
+    #[default]
     Online,
-    /// No: only what was cloned before.
+    /// No: only what was fetched before (`--offline`); every attempt is an error, before a name
+    /// is resolved.
     Offline,
 }
 
