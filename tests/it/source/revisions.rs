@@ -154,10 +154,11 @@ fn hostile_config(dir: &Path, evil: &str) -> String {
          [diff]\nexternal = \"{evil}\"\n[diff \"evil\"]\ntextconv = \"{evil}\"\ncommand = \"{evil}\"\n\
          [alias]\nrev-parse = \"!{evil}\"\ncat-file = \"!{evil}\"\n[include]\npath = {included}\n\
          [extensions]\npartialClone = origin\n\
-         [remote \"origin\"]\nurl = \"ext::sh -c '{evil}'\"\npromisor = true\npartialclonefilter = blob:none\n\
+         [remote \"origin\"]\nurl = \"ext::{script}\"\npromisor = true\npartialclonefilter = blob:none\n\
          [protocol]\nallow = always\n[protocol \"ext\"]\nallow = always\n\
          [credential]\nhelper = \"!{evil}\"\n[gpg]\nprogram = \"{evil}\"\n[log]\nshowSignature = true\n\
          [uploadpack]\npackObjectsHook = \"{evil}\"\n[pager]\nfor-each-ref = \"{evil}\"\n",
+        script = dir.join("hooks/pre-commit").display(),
         hooks = dir.join("hooks").display(),
         included = dir.join("included").display(),
     )
@@ -215,9 +216,16 @@ fn a_hostile_git_config_runs_nothing() {
     // A missing object would be fetched from the "promisor".
     let id = git_plain(&root, &["rev-parse", &format!("{two}^{{tree}}")]);
     std::fs::remove_file(root.join(format!(".git/objects/{}/{}", &id[..2], &id[2..]))).unwrap();
-    if ran.exists() {
-        std::fs::remove_file(&ran).unwrap();
-    }
+    let config = config
+        .replace("worktree = /etc\n", "")
+        .replace("[alias]", "[unused]");
+    write(&root.join(".git/config"), config);
+    let mut lazy = tool("git");
+    lazy.args(["-c", "safe.directory=*", "cat-file", "-t", &id])
+        .current_dir(&root);
+    let said = lazy.output().unwrap();
+    assert!(ran.exists(), "the second trap works: {said:?}");
+    std::fs::remove_file(&ran).unwrap();
     let error = revision(&root).unwrap_err();
     assert_eq!(error.code(), "SRC-GIT-READ");
     assert!(!ran.exists(), "a lazy fetch ran");
