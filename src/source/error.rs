@@ -8,8 +8,8 @@ use crate::layer::LayerError;
 use crate::progress::human_bytes;
 use crate::store::StoreError;
 
+use super::address::InvalidSource;
 use super::git::GitError;
-use super::url::InvalidSource;
 
 /// Why a source can't be read. Paths are escaped: they come from a stranger's repository.
 #[derive(Debug, thiserror::Error)]

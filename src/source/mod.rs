@@ -1,5 +1,6 @@
 //! Source trees: sorted walk, filters, content hashes with a stat cache, git clones.
 
+mod address;
 mod dockerignore;
 mod error;
 pub mod git;
@@ -10,6 +11,7 @@ mod stat;
 pub mod url;
 mod walk;
 
+pub use address::{GitUrl, InvalidSource};
 pub use error::{Refused, SourceError};
 pub use git::Revision;
 pub use url::{GitSource, SourceName};

@@ -2,23 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
+use super::lfs::lfs_pointers;
 use super::program::{Access, Git, Input, Output};
+use super::resolve::{Resolved, is_commit, is_hex};
 use super::{GitError, Revision, Why, revision};
 use crate::digest::Digest;
-use crate::layer::entry::escape;
 use crate::progress::{Reporter, Verb};
 use crate::source::SourceError;
-use crate::source::url::{GitSource, GitUrl, Split};
-use crate::source::walk::{self, FoundKind};
+use crate::source::address::GitUrl;
+use crate::source::url::GitSource;
 use crate::store::Store;
 
-/// Near names that an error lists.
-const NEAR: usize = 5;
+/// The whole configuration of a clone.
+const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n";
 
 /// Whether connections may be opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,27 +46,9 @@ pub struct Checkout {
     pub url: String,
 }
 
-/// What a reference turned out to be.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-struct Resolved {
-    /// What to fetch: a full reference name or a commit.
-    wanted: String,
-    /// The commit, where the remote said it.
-    commit: Option<String>,
-    tag: Option<String>,
-    branch: Option<String>,
-    directory: String,
-}
-
-/// One reference of a remote, tags peeled.
-struct RemoteRef {
-    name: String,
-    commit: String,
-}
-
-struct Cloning<'a> {
+pub(super) struct Cloning<'a> {
     git: Git<'a>,
-    source: &'a GitSource,
+    pub(super) source: &'a GitSource,
     store: &'a Store,
     reporter: &'a dyn Reporter,
 }
@@ -115,7 +97,7 @@ pub fn clone(
 }
 
 impl Cloning<'_> {
-    fn url(&self) -> &GitUrl {
+    pub(super) fn url(&self) -> &GitUrl {
         &self.source.url
     }
 
@@ -205,139 +187,13 @@ impl Cloning<'_> {
         Ok(None)
     }
 
-    fn of_commit(&self, commit: &str) -> Resolved {
+    pub(super) fn of_commit(&self, commit: &str) -> Resolved {
         Resolved {
             wanted: commit.to_owned(),
             commit: Some(commit.to_owned()),
             tag: None,
             branch: None,
             directory: self.source.directory.clone(),
-        }
-    }
-
-    /// Asks the remote what the reference is.
-    fn resolve(&self) -> Result<Resolved, SourceError> {
-        let reference = self.source.reference.as_deref();
-        let Some(reference) = reference.filter(|reference| *reference != "HEAD") else {
-            return self.resolve_head();
-        };
-        if is_commit(reference) {
-            return Ok(self.of_commit(reference));
-        }
-        let refs = self.remote_refs(reference)?;
-        for (reference, directory) in self.splits(reference) {
-            let candidates = [
-                format!("refs/heads/{reference}"),
-                format!("refs/tags/{reference}"),
-                reference.clone(),
-            ];
-            let found = refs
-                .iter()
-                .find(|found| candidates.contains(&found.name))
-                .map(|found| (found.name.clone(), found.commit.clone()));
-            if let Some((name, commit)) = found {
-                let tag = name.strip_prefix("refs/tags/").map(str::to_owned);
-                return Ok(Resolved {
-                    tag: tag.or_else(|| tag_at(&refs, &commit)),
-                    branch: name.strip_prefix("refs/heads/").map(str::to_owned),
-                    wanted: name,
-                    commit: Some(commit),
-                    directory,
-                });
-            }
-        }
-        if is_hex(reference) && reference.len() >= 7 {
-            return Ok(Resolved {
-                commit: None,
-                ..self.of_commit(reference)
-            });
-        }
-        Err(SourceError::Git(self.no_such(reference, &refs)))
-    }
-
-    fn resolve_head(&self) -> Result<Resolved, SourceError> {
-        let lines = self.ask(&["ls-remote", "--symref", "--", self.url().address(), "HEAD"])?;
-        let (mut commit, mut branch) = (None, None);
-        for line in lines.lines() {
-            match line.split_once('\t') {
-                Some((target, "HEAD")) if target.starts_with("ref: ") => {
-                    branch = target.strip_prefix("ref: refs/heads/").map(str::to_owned);
-                }
-                Some((id, "HEAD")) => commit = Some(id.to_owned()),
-                _ => {}
-            }
-        }
-        let Some(commit) = commit else {
-            return Err(SourceError::Git(self.no_such("HEAD", &[])));
-        };
-        let refs = self.remote_refs("")?;
-        Ok(Resolved {
-            wanted: "HEAD".to_owned(),
-            tag: tag_at(&refs, &commit),
-            commit: Some(commit),
-            branch,
-            directory: self.source.directory.clone(),
-        })
-    }
-
-    /// Branches and tags of the remote; `refs/…` that is neither is asked for by its name.
-    fn remote_refs(&self, reference: &str) -> Result<Vec<RemoteRef>, SourceError> {
-        let address = self.url().address();
-        let lines = if reference.starts_with("refs/") {
-            self.ask(&["ls-remote", "--", address, reference])?
-        } else {
-            self.ask(&["ls-remote", "--heads", "--tags", "--", address])?
-        };
-        let mut refs = BTreeMap::new();
-        for line in lines.lines() {
-            if let Some((id, name)) = line.split_once('\t').filter(|(id, _)| is_hex(id)) {
-                // `refs/tags/v1^{}` follows `refs/tags/v1` and names the commit.
-                let name = name.strip_suffix("^{}").unwrap_or(name);
-                refs.insert(name.to_owned(), id.to_owned());
-            }
-        }
-        let refs = refs.into_iter();
-        Ok(refs
-            .map(|(name, commit)| RemoteRef { name, commit })
-            .collect())
-    }
-
-    /// The ways in which a pasted `REF/DIRECTORY` may be cut, shortest reference first.
-    fn splits(&self, reference: &str) -> Vec<(String, String)> {
-        let mut splits = vec![(reference.to_owned(), self.source.directory.clone())];
-        if self.source.split == Split::AtSomeSlash {
-            let (mut reference, mut directory) = splits[0].clone();
-            while !directory.is_empty() {
-                let (first, rest) = directory.split_once('/').unwrap_or((&directory, ""));
-                reference = format!("{reference}/{first}");
-                directory = rest.to_owned();
-                splits.push((reference.clone(), directory.clone()));
-            }
-        }
-        splits
-    }
-
-    fn no_such(&self, reference: &str, refs: &[RemoteRef]) -> GitError {
-        let mut near: Vec<(f64, &str)> = refs
-            .iter()
-            .filter_map(|found| found.name.splitn(3, '/').nth(2))
-            .map(|name| {
-                (
-                    strsim::normalized_damerau_levenshtein(reference, name),
-                    name,
-                )
-            })
-            .filter(|(likeness, _)| *likeness >= 0.5)
-            .collect();
-        near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-        GitError::Ref {
-            url: self.url().to_string(),
-            reference: reference.to_owned(),
-            near: near
-                .iter()
-                .take(NEAR)
-                .map(|(_, name)| (*name).to_owned())
-                .collect(),
         }
     }
 
@@ -371,7 +227,7 @@ impl Cloning<'_> {
             self.expect_remote(self.remote(&beside, &full)?)?;
             resolved.wanted.as_str()
         } else {
-            return Err(SourceError::Git(self.failed(&fetched.said)));
+            return Err(self.failed(&fetched.said));
         };
         let parsed = self.try_local(
             &beside,
@@ -406,6 +262,9 @@ impl Cloning<'_> {
         if stale.exists() {
             fs::remove_file(&stale).map_err(|source| self.store.explain_write(source, 0))?;
         }
+        // A build in this folder may have written here; a filter in it would run now.
+        fs::write(root.join(".git/config"), CONFIG)
+            .map_err(|source| self.store.explain_write(source, 0))?;
         self.local(root, &["reset", "--quiet", "--hard", commit])?;
         self.local(root, &["clean", "-ffdxq"])?;
         // Its time of last use, for `cache prune`.
@@ -445,7 +304,7 @@ impl Cloning<'_> {
         Ok(())
     }
 
-    fn ask(&self, args: &[&str]) -> Result<String, SourceError> {
+    pub(super) fn ask(&self, args: &[&str]) -> Result<String, SourceError> {
         let output = self.remote(Path::new("/nonexistent"), args)?;
         let output = self.expect_remote(output)?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -461,7 +320,7 @@ impl Cloning<'_> {
         if output.status.success() {
             Ok(output)
         } else {
-            Err(SourceError::Git(self.failed(&output.said)))
+            Err(self.failed(&output.said))
         }
     }
 
@@ -475,7 +334,7 @@ impl Cloning<'_> {
     }
 
     /// git's words, sorted by what the user can do.
-    fn failed(&self, said: &str) -> GitError {
+    fn failed(&self, said: &str) -> SourceError {
         const LOGIN: [&str; 8] = [
             "Authentication failed",
             "could not read Username",
@@ -495,68 +354,19 @@ impl Cloning<'_> {
             "Connection reset",
         ];
         let says = |phrases: &[&str]| phrases.iter().any(|phrase| said.contains(phrase));
+        if says(&["No space left on device", "Disk quota exceeded"]) {
+            let full = std::io::Error::new(std::io::ErrorKind::StorageFull, said.to_owned());
+            return SourceError::Store(self.store.explain_write(full, 0));
+        }
         let (url, said) = (self.url().to_string(), said.to_owned());
         if says(&LOGIN) {
-            return GitError::Auth { url, said };
+            return SourceError::Git(GitError::Auth { url, said });
         }
         let why = if says(&NETWORK) {
             Why::Network
         } else {
             Why::Other
         };
-        GitError::Clone { url, said, why }
+        SourceError::Git(GitError::Clone { url, said, why })
     }
-}
-
-fn is_hex(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn is_commit(text: &str) -> bool {
-    is_hex(text) && matches!(text.len(), 40 | 64)
-}
-
-fn tag_at(refs: &[RemoteRef], commit: &str) -> Option<String> {
-    refs.iter()
-        .filter(|found| found.commit == commit)
-        .filter_map(|found| found.name.strip_prefix("refs/tags/"))
-        .next_back()
-        .map(str::to_owned)
-}
-
-/// How many files of a clone are LFS pointers, and the first of them.
-fn lfs_pointers(root: &Path) -> Result<(usize, String), SourceError> {
-    /// git-lfs, docs/spec.md, "The Pointer"; a pointer is shorter than 1024 bytes.
-    const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
-    let folder = walk::open_root(root)?;
-    let found = walk::walk(&folder, &std::collections::BTreeSet::new())?;
-    let head = |path: &[u8], length: usize| -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let file = walk::open_beneath(&folder, path)?;
-        file.take(length as u64).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let uses_lfs = found.iter().any(|found| {
-        let attributes = matches!(found.kind, FoundKind::File { .. })
-            && found.path.split(|byte| *byte == b'/').next_back() == Some(b".gitattributes");
-        attributes
-            && head(&found.path, 1 << 20)
-                .is_ok_and(|text| String::from_utf8_lossy(&text).contains("filter=lfs"))
-    });
-    if !uses_lfs {
-        return Ok((0, String::new()));
-    }
-    let pointers: Vec<&[u8]> = found
-        .iter()
-        .filter(|found| matches!(&found.kind, FoundKind::File { stat, .. } if stat.size < 1024))
-        .filter(|found| head(&found.path, POINTER.len()).is_ok_and(|head| head == POINTER))
-        .map(|found| found.path.as_slice())
-        .collect();
-    Ok((
-        pointers.len(),
-        pointers.first().map_or(String::new(), |path| escape(path)),
-    ))
 }

@@ -5,7 +5,9 @@
 //! says what is kept).
 
 mod clone;
+mod lfs;
 mod program;
+mod resolve;
 mod revision;
 
 pub use clone::{Checkout, Reach, clone};

@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use base64::Engine as _;
 
 use super::GitError;
-use crate::source::url::{GitUrl, scrub};
+use crate::source::address::{GitUrl, scrub};
 
 /// Bytes of standard output that are kept; more is an error. A list of a million references fits.
 const OUTPUT_LIMIT: u64 = 128 << 20;
@@ -214,9 +214,9 @@ fn may_pass(name: &str, access: Access<'_>) -> bool {
         "GIT_CURL_VERBOSE",
     ];
     let config = name.starts_with("GIT_CONFIG") || name.starts_with("GIT_SSH");
-    !ELSEWHERE.contains(&name)
-        && !name.starts_with("GIT_TRACE")
-        && !(config && matches!(access, Access::Local))
+    let closed = config && matches!(access, Access::Local);
+    let refused = ELSEWHERE.contains(&name) || name.starts_with("GIT_TRACE") || closed;
+    !refused
 }
 
 /// Feeds and reads a child at once, and keeps a bounded part of what it says.

@@ -149,7 +149,7 @@ fn links_differ(git: &Git<'_>, root: &Path, links: &[(&str, String)]) -> Result<
     if links.is_empty() {
         return Ok(false);
     }
-    let ids: String = links.iter().map(|(_, id)| format!("{id}\n")).collect();
+    let ids = lines(links.iter().map(|(_, id)| id.as_str()));
     // Each as `<id> blob <size>\n<contents>\n`.
     let expected: Vec<u8> = links
         .iter()
@@ -172,11 +172,8 @@ fn files_differ(
     let (odd, plain): (Vec<_>, Vec<_>) = files.iter().partition(|(file, _)| odd(file));
     let args = |last: &'static str| ["hash-object", "--no-filters", last].map(OsStr::new);
     if !plain.is_empty() {
-        let paths: String = plain
-            .iter()
-            .map(|(file, _)| format!("{}\n", file.path.as_str()))
-            .collect();
-        let expected: String = plain.iter().map(|(_, id)| format!("{id}\n")).collect();
+        let paths = lines(plain.iter().map(|(file, _)| file.path.as_str()));
+        let expected = lines(plain.iter().map(|(_, id)| id.as_str()));
         let input = Input::Bytes(paths.into_bytes());
         let output = git.run(Access::Local, root, &args("--stdin-paths"), input)?;
         if expect(root, output)?.stdout != expected.as_bytes() {
@@ -243,6 +240,10 @@ fn expect(root: &Path, output: Output) -> Result<Output, SourceError> {
         root: root.display().to_string(),
         said: output.said,
     }))
+}
+
+fn lines<'a>(items: impl Iterator<Item = &'a str>) -> String {
+    items.flat_map(|item| [item, "\n"]).collect()
 }
 
 fn line(output: &Output) -> String {
