@@ -201,7 +201,7 @@ fn an_archive_without_its_end_is_read() {
     let whole = tar(&[("a", "f1"), ("b", "f2")]);
     // Header, block, header and two bytes: no padding, no end marks.
     let mut scan = Scan::default();
-    add(&mut scan, &whole[..512 * 3 + 1]).unwrap();
+    add(&mut scan, &whole[..=512 * 3]).unwrap();
     assert_eq!(scan.finish().entries.len(), 2);
 }
 

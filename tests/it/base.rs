@@ -176,19 +176,19 @@ fn the_embedded_base_is_whole_and_the_same_everywhere() {
     ] {
         assert!(listing.contains(line), "{line}\n{listing}");
     }
+}
 
-    // The image of this base alone is one that others unpack.
+/// The image of the embedded base alone is one that others unpack.
+#[test]
+fn the_certificates_of_the_embedded_base_are_read_by_openssl() {
+    let world = World::new();
+    let base = world.resolve("static", &["linux/amd64"]).unwrap().remove(0);
+    let context = world.context(None);
     let runtime = RuntimeConfig::default();
     let platform = Platform::linux_amd64();
-    let image = Image::assemble(&platform, &bases[0], &[], &runtime, &Stamp::default()).unwrap();
+    let image = Image::assemble(&platform, &base, &[], &runtime, &Stamp::default()).unwrap();
     let dir = world.path().join("out");
-    let open = |layer: &Layer| {
-        let found = bases[0]
-            .layers
-            .iter()
-            .find(|base| base.diff_id == layer.diff_id);
-        context.open_layer(found.unwrap())
-    };
+    let open = |_: &Layer| context.open_layer(&base.layers[0]);
     let layout = karisimbi::image::Layout::create(&dir).unwrap();
     let tag = "v1".parse().unwrap();
     layout

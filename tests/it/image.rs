@@ -386,3 +386,40 @@ fn wrong_bytes_are_never_written() {
         assert!(!archive.exists());
     }
 }
+
+#[test]
+fn a_full_disk_and_a_missing_folder_are_told_apart() {
+    let mut bytes = Bytes::default();
+    let image = image(&mut bytes, "linux/amd64", &[("a", "1")]);
+    let open = |layer: &Layer| Ok(bytes.open(layer));
+    let mut full = fs_err::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let error = write_docker(&image, None, &open, &mut full).unwrap_err();
+    assert_eq!(error.code(), "IMAGE-FULL", "{error}");
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("none/x.tar");
+    let error = write_file(&file, |out| write_docker(&image, None, &open, out)).unwrap_err();
+    assert_eq!(error.code(), "IMAGE-WRITE", "{error}");
+    assert!(error.to_string().contains("none/x.tar"), "{error}");
+}
+
+#[test]
+fn a_layout_with_several_tags_asks_which() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut bytes = Bytes::default();
+    let image = image(&mut bytes, "linux/amd64", &[("a", "1")]);
+    for name in ["v1", "v2"] {
+        store_layout(temp.path(), std::slice::from_ref(&image), &bytes, name);
+    }
+    let layout = Layout::open(temp.path()).unwrap();
+    let error = layout.resolve(None).unwrap_err();
+    assert_eq!(error.code(), "IMAGE-TAG");
+    assert_eq!(error.hint().unwrap(), "name one of its tags: v1, v2");
+    let error = layout.resolve(Some(&tag("v3"))).unwrap_err();
+    assert!(
+        error.to_string().ends_with("has no tag v3; it has v1, v2"),
+        "{error}"
+    );
+}
