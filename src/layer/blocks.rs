@@ -49,12 +49,12 @@ impl Shelf {
         }
     }
 
-    /// Waits for a buffer; it is empty and has the shelf's capacity.
+    /// Waits for a buffer of the shelf's capacity; what its last user left is still in it.
     pub(crate) fn take(&self) -> Lease {
         // The shelf holds a sender itself, so that `recv` can't fail.
         let mut bytes = self.free.recv().unwrap_or_default();
-        bytes.clear();
-        bytes.reserve_exact(self.capacity);
+        let room = self.capacity.saturating_sub(bytes.len());
+        bytes.reserve_exact(room);
         Lease {
             bytes,
             home: self.home.clone(),
@@ -120,6 +120,7 @@ impl<'a> Blocks<'a> {
         }
         let lease = self.current.get_or_insert_with(|| {
             let mut lease = self.outlet.inputs.take();
+            // Zeros for a new buffer only: of a used one, what is not overwritten is cut off.
             lease.bytes.resize(BLOCK, 0);
             lease
         });

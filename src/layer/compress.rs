@@ -76,7 +76,8 @@ pub(crate) struct Compressed {
 /// up in the sequencer's hands, waiting for the one block whose compressor waits for a buffer.
 pub(crate) fn work(jobs: &Receiver<Job>, outputs: &Shelf) {
     loop {
-        let output = outputs.take();
+        let mut output = outputs.take();
+        output.bytes.clear();
         let Ok(job) = jobs.recv() else { return };
         let Job {
             index,

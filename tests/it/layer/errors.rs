@@ -106,9 +106,9 @@ fn a_file_whose_times_move_while_it_is_read_is_refused() {
                 file.file().set_modified(time).expect("another time");
             }
         });
-        let found = refused(&[on_disk("f", &path, 48 << 20)]);
+        let result = encode(&[on_disk("f", &path, 48 << 20)]).map(|_| ());
         stop.store(true, Ordering::Relaxed);
-        found
+        described(&result.expect_err("a refusal"))
     });
     assert_eq!(code, "LAYER-CHANGED");
     assert!(
