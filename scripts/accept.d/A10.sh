@@ -27,7 +27,7 @@ printf '127.0.0.1 registry.test\n' >"$WORK/root/etc/hosts"
 probe_program "$WORK/root/source/probe"
 printf 'hello\n' >"$WORK/root/source/greeting"
 say "the empty root holds: $(cd "$WORK/root" && find . -type f | sort | paste -sd' ')"
-inside() { env -i chroot "$WORK/root" /karisimbi "$@"; }
+inside() { env -i "$(type -P chroot)" "$WORK/root" /karisimbi "$@"; }
 run inside version
 
 arguments=(build /source --recipe files --base scratch --entrypoint "$FILES_ROOT/probe" --cache-dir /cache

@@ -39,8 +39,14 @@ same "GOROOT" "$WORK/goroot" "$(go env GOROOT)"
 push() {
   build "$WORK/$1.digest" "$WORK/source" --cache-dir "$WORK/cache" -t "$REGISTRY/accept/a5:v1" --push
 }
-# What is in the store: type, size, time of change, inode and path of each blob and record.
-blobs() { find "$WORK/cache/blobs" "$WORK/cache/records" -printf '%y %s %T@ %i %P\n' | sort -k5; }
+# What is in the store. A file that is written again is another inode, because the store renames;
+# times of records say when they were used last.
+blobs() {
+  {
+    find "$WORK/cache/blobs" -type f -printf '%i %s %T@ %p\n'
+    find "$WORK/cache/records" -type f -printf '%i %s %p\n'
+  } | sort
+}
 
 : >"$WORK/go.log"
 first=$(push first)

@@ -5,7 +5,7 @@
 
 Walks index.json, indexes, manifests, configs and layers; checks size and SHA-256 of each blob, the
 diff id of each layer, and that nothing half-written lies in the layout. Prints the digest of the
-tagged (or only) manifest; lists all mismatches and exits 1 if there are any.
+tagged (or only) manifest if all is well; else lists all mismatches and exits 1.
 """
 
 import gzip
@@ -13,6 +13,7 @@ import hashlib
 import json
 import pathlib
 import sys
+import zlib
 
 BLOCK = 1 << 20
 TAG = "org.opencontainers.image.ref.name"
@@ -67,9 +68,13 @@ class Layout:
         path = self.blob(layer)
         if path is None or not layer["mediaType"].endswith("gzip"):
             return
-        with gzip.open(path) as stream:
-            if "sha256:" + sha256(stream) != diff_id:
-                self.problems.append(f"{layer['digest']} does not unpack to {diff_id}")
+        try:
+            with gzip.open(path) as stream:
+                unpacked = "sha256:" + sha256(stream)
+        except (OSError, EOFError, zlib.error) as error:
+            unpacked = str(error)
+        if unpacked != diff_id:
+            self.problems.append(f"{layer['digest']} unpacks to {unpacked}, not {diff_id}")
 
 
 def sha256(stream):
@@ -96,9 +101,10 @@ def main():
               if len(sys.argv) < 3 or head.get("annotations", {}).get(TAG) == sys.argv[2]]
     if len(wanted) != 1:
         print(f"layout-check: {len(wanted)} manifests fit", file=sys.stderr)
+    if layout.problems or len(wanted) != 1:
         return 1
     print(wanted[0])
-    return 1 if layout.problems else 0
+    return 0
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class Server:
                     self.send({"id": message["id"], "result": {}})
                 continue
             if message.get("id") == number:
-                if "result" not in message:
+                if not isinstance(message.get("result"), dict):
                     self.fail(f"{method} answered {json.dumps(message)[:300]}")
                 return message["result"]
 
@@ -89,7 +89,11 @@ class Server:
 
     def fail(self, reason):
         log = self.log[-600:].decode(errors="replace").strip()
-        raise Failure(f"{reason}; exit code {self.process.poll()}; standard error: {log or 'empty'}")
+        try:
+            end = f"exit code {self.process.wait(0.2)}"
+        except subprocess.TimeoutExpired:
+            end = "still running"
+        raise Failure(f"{reason}; {end}; standard error: {log or 'empty'}")
 
     def close(self):
         try:
@@ -117,7 +121,9 @@ def handshake(server):
     tools, cursor, number = [], None, 2
     while True:
         page = server.request(number, "tools/list", {"cursor": cursor} if cursor else {})
-        tools += [tool["name"] for tool in page["tools"]]
+        if not isinstance(page.get("tools"), list):
+            server.fail(f"tools/list answered {json.dumps(page)[:300]}")
+        tools += page["tools"]
         cursor, number = page.get("nextCursor"), number + 1
         if not cursor:
             return hello, tools, answered
@@ -141,8 +147,9 @@ def main():
         return 1
     finally:
         code = server.close()
-    info = hello["serverInfo"]
-    print(f"{info['name']} {info['version']}: protocol {hello['protocolVersion']}, {len(tools)} "
+    info = hello.get("serverInfo", {})
+    name = f"{info.get('name')} {info.get('version')}".strip()
+    print(f"{name}: protocol {hello.get('protocolVersion')}, {len(tools)} "
           f"tools, initialize in {seconds:.2f} s, exit code {code} after end of input")
     return 0
 

@@ -173,7 +173,7 @@ fn wrong_imports(file: &str, code: &[Token]) -> Vec<String> {
     wrong
 }
 
-/// Parts of std::env that read nothing of the environment.
+/// Parts of `std::env` that read nothing of the environment.
 const PURE: [&str; 3] = ["split_paths", "join_paths", "consts"];
 
 /// Where a door's word stands: a name, a macro (`print!`) or a path (`std::env`, also in a group).
