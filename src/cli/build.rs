@@ -54,6 +54,10 @@ pub(super) struct Build {
 }
 
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that clap sets"
+)]
 struct CacheArgs {
     /// Build every layer anew
     #[arg(long, conflicts_with_all = ["verify_cache", "expect_cached"])]

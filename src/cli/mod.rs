@@ -16,6 +16,7 @@ mod verify;
 mod version;
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -75,6 +76,10 @@ struct Cli {
 
 /// Options that every command takes.
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that clap sets"
+)]
 struct Global {
     /// How events are shown on stderr
     #[arg(long, global = true, value_enum, default_value_t)]
@@ -130,7 +135,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Command::Tag(command) => command.run(&cli.global, &environment),
         Command::Cache(command) => command.run(&cli.global, &environment),
         Command::Completions(command) => command.run(),
-        Command::Version(command) => command.run(),
+        Command::Version(_) => version::Version::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -171,10 +176,11 @@ pub fn reference() -> String {
     while let Some((mut command, name)) = open.pop() {
         let help = command.render_long_help().to_string();
         let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
-        text.push_str(&format!(
+        let _infallible = write!(
+            text,
             "\n## {name}\n\n```text\n{}\n```\n",
             lines.join("\n").trim_end()
-        ));
+        );
         let below: Vec<_> = command
             .get_subcommands()
             .map(|sub| (sub.clone(), format!("{name} {}", sub.get_name())))

@@ -11,7 +11,7 @@ use crate::progress::{Event, Reporter, Verb};
 
 /// How events are shown (`--progress`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum ProgressMode {
+pub(super) enum ProgressMode {
     /// Lines, and bars when stderr is a terminal.
     #[default]
     Auto,
@@ -23,7 +23,7 @@ pub enum ProgressMode {
 
 /// How much is shown (`-q`, `-v`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Volume {
+pub(super) enum Volume {
     /// Warnings and errors.
     Quiet,
     /// One line per event.
@@ -34,7 +34,7 @@ pub enum Volume {
 
 /// Shows the events of a build on stderr.
 #[derive(Debug)]
-pub struct Terminal {
+pub(super) struct Terminal {
     json: Option<()>,
     volume: Volume,
     colour: Option<()>,
@@ -44,7 +44,7 @@ pub struct Terminal {
 
 impl Terminal {
     /// A reporter for this process's stderr; colour only on a terminal, and never with `NO_COLOR`.
-    pub fn new(mode: ProgressMode, volume: Volume, no_color: bool) -> Self {
+    pub(super) fn new(mode: ProgressMode, volume: Volume, no_color: bool) -> Self {
         let terminal = io::stderr().is_terminal() && mode == ProgressMode::Auto;
         let bars = MultiProgress::new();
         if !terminal || volume == Volume::Quiet {
@@ -146,7 +146,7 @@ impl Reporter for Terminal {
 ///
 /// # Errors
 /// Those of stdout; a closed pipe is no error, the reader has what it wanted.
-pub fn data(text: &str) -> io::Result<()> {
+pub(super) fn data(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -155,12 +155,12 @@ pub fn data(text: &str) -> io::Result<()> {
 }
 
 /// Stdout for data that is no text: an archive.
-pub fn stdout() -> Box<dyn Write> {
+pub(super) fn stdout() -> Box<dyn Write> {
     Box::new(io::stdout())
 }
 
 /// Prints an error with the chain of its causes and its next step.
-pub fn error(error: &AnyError) {
+pub(super) fn error(error: &AnyError) {
     let mut text = format!("error[{}]: {error}", error.code());
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

@@ -28,10 +28,8 @@ struct Wrong {
 }
 
 fn listed(found: &[Mismatch]) -> String {
-    found
-        .iter()
-        .map(|mismatch| format!("\n  {mismatch}"))
-        .collect()
+    let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
+    format!("\n  {}", lines.join("\n  "))
 }
 
 impl Coded for Wrong {

@@ -10,7 +10,7 @@ use crate::settings::SettingsError;
 pub(super) struct Version {}
 
 impl Version {
-    pub(super) fn run(&self) -> Outcome {
+    pub(super) fn run() -> Outcome {
         let text = format!(
             "karisimbi {} (layer format {})",
             env!("CARGO_PKG_VERSION"),

@@ -15,9 +15,9 @@ use super::PipelineError;
 
 /// The fields that the last build of a target was made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fields {
+pub(super) struct Fields {
     /// By `layer name (platform)`, or `image (platform)`.
-    pub keys: BTreeMap<String, BTreeMap<String, String>>,
+    pub(super) keys: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// Why one layer or image differs from the last build's.

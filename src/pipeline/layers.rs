@@ -44,17 +44,17 @@ pub enum Origin {
 
 /// A layer and how it was obtained.
 #[derive(Clone, Debug)]
-pub struct Obtained {
+pub(super) struct Obtained {
     /// Name in events and records.
-    pub name: String,
+    pub(super) name: String,
     /// The key under which it is recorded.
-    pub key: LayerKey,
+    pub(super) key: LayerKey,
     /// Descriptor, diff id, summary.
-    pub record: LayerRecord,
+    pub(super) record: LayerRecord,
     /// Where it came from.
-    pub origin: Origin,
+    pub(super) origin: Origin,
     /// Milliseconds spent on its steps and on encoding.
-    pub milliseconds: u64,
+    pub(super) milliseconds: u64,
 }
 
 /// The layers of a plan by the digest of their key, and what the recipe noticed on the way.

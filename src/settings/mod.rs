@@ -149,14 +149,15 @@ pub fn network(ca_file: Option<&Path>, reach: Reach, environment: &Environment) 
 /// # Errors
 /// `REGISTRY_PASSWORD` without `REGISTRY_USERNAME`, or the reverse.
 pub fn credential_places(environment: &Environment) -> Result<CredentialPlaces, SettingsError> {
-    let mut places = CredentialPlaces::default();
-    places.registry_auth_file = environment.path("REGISTRY_AUTH_FILE");
-    places.xdg_runtime_dir = environment.path("XDG_RUNTIME_DIR");
-    places.xdg_config_home = environment.path("XDG_CONFIG_HOME");
-    places.docker_config = environment.path("DOCKER_CONFIG");
-    places.home = environment.path("HOME");
-    places.path = environment.path("PATH").map(PathBuf::into_os_string);
-    Ok(places)
+    Ok(CredentialPlaces {
+        registry_auth_file: environment.path("REGISTRY_AUTH_FILE"),
+        xdg_runtime_dir: environment.path("XDG_RUNTIME_DIR"),
+        xdg_config_home: environment.path("XDG_CONFIG_HOME"),
+        docker_config: environment.path("DOCKER_CONFIG"),
+        home: environment.path("HOME"),
+        path: environment.path("PATH").map(PathBuf::into_os_string),
+        ..CredentialPlaces::default()
+    })
 }
 
 /// `PATH=VALUE`

@@ -168,7 +168,7 @@ fn push_blobs(
                     let error = SinkError::Push {
                         what: upload.name,
                         place,
-                        source,
+                        source: Box::new(source),
                     };
                     queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
                     first_error

@@ -9,6 +9,7 @@ mod broken;
 mod registry;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use karisimbi::base::{Base, BaseContext, BaseError, BaseName, ManifestSource, facts, resolve};
 use karisimbi::error::Coded as _;
@@ -32,7 +33,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("cache")).unwrap();
+        let store = Store::open(&folder.path().join("cache"), Arc::new(Silent)).unwrap();
         Self {
             folder,
             store,
@@ -191,14 +192,7 @@ fn the_certificates_of_the_embedded_base_are_read_by_openssl() {
     let open = |_: &Layer| context.open_layer(&base.layers[0]);
     let layout = karisimbi::image::Layout::create(&dir).unwrap();
     let tag = "v1".parse().unwrap();
-    layout
-        .write(
-            &[image],
-            &std::collections::BTreeMap::new(),
-            Some(&tag),
-            &open,
-        )
-        .unwrap();
+    layout.write(&[image], None, Some(&tag), &open).unwrap();
     let bundle = world.path().join("bundle");
     let name = format!("{}:v1", dir.display());
     run(tool("umoci")

@@ -16,7 +16,9 @@ use karisimbi::base::Base;
 use karisimbi::digest::{DiffId, Digest};
 use karisimbi::error::{AnyError, Coded as _};
 use karisimbi::image::archive::{OciArchive, write_docker, write_file, write_oci};
-use karisimbi::image::{Blob, BlobReader, Blobs, Image, Layer, Layout, Stamp, verify};
+use karisimbi::image::{
+    Blob, BlobReader, Blobs, Document, Image, Layer, Layout, Stamp, index, verify,
+};
 use karisimbi::layer::Descriptor;
 use karisimbi::plan::RuntimeConfig;
 use karisimbi::platform::Platform;
@@ -102,8 +104,13 @@ pub(crate) fn store_layout(dir: &Path, images: &[Image], bytes: &Bytes, name: &s
     let layout = Layout::create(dir).unwrap();
     let open = |layer: &Layer| Ok(bytes.open(layer));
     layout
-        .write(images, &BTreeMap::new(), Some(&tag(name)), &open)
+        .write(images, index_of(images).as_ref(), Some(&tag(name)), &open)
         .unwrap()
+}
+
+/// The index that several images need.
+fn index_of(images: &[Image]) -> Option<Document> {
+    (images.len() > 1).then(|| index(images, BTreeMap::new()).unwrap())
 }
 
 fn oci(dir: &Path, name: &str) -> String {
@@ -235,7 +242,7 @@ fn archives_are_equal_each_time_and_accepted() {
         let write = |out: &mut dyn std::io::Write| {
             root = Some(write_oci(
                 images,
-                &BTreeMap::new(),
+                index_of(images).as_ref(),
                 Some(&tag("v1")),
                 &open,
                 out,
@@ -247,7 +254,7 @@ fn archives_are_equal_each_time_and_accepted() {
         let mut again = Vec::new();
         write_oci(
             images,
-            &BTreeMap::new(),
+            index_of(images).as_ref(),
             Some(&tag("v1")),
             &open,
             &mut again,
@@ -370,7 +377,7 @@ fn wrong_bytes_are_never_written() {
         let layout = Layout::create(&out.path().join("l")).unwrap();
         let images = std::slice::from_ref(&image);
         let error = layout
-            .write(images, &BTreeMap::new(), None, &open)
+            .write(images, index_of(images).as_ref(), None, &open)
             .unwrap_err();
         assert_eq!(error.code(), "IMAGE-DIGEST", "{error}");
         assert!(!out.path().join("l/index.json").exists());
@@ -379,7 +386,7 @@ fn wrong_bytes_are_never_written() {
 
         let archive = out.path().join("x.tar");
         let produce = |to: &mut dyn std::io::Write| {
-            write_oci(images, &BTreeMap::new(), None, &open, to).map(|_| ())
+            write_oci(images, index_of(images).as_ref(), None, &open, to).map(|_| ())
         };
         let error = write_file(&archive, produce).unwrap_err();
         assert_eq!(error.code(), "IMAGE-DIGEST");
