@@ -48,7 +48,9 @@ pub(crate) fn copy(
         if count == 0 {
             return Ok(Copied::Short(size - left));
         }
-        probe.see(&spare[..count])?;
+        probe
+            .see(&spare[..count])
+            .map_err(|source| LayerError::Write { source })?;
         blocks.advance(count);
         left -= count as u64;
     }

@@ -192,7 +192,7 @@ fn add(summary: &mut LayerSummary, entry: &mut ForeignEntry<'_>) -> Result<(), L
     };
     let mut script = None;
     if entry.kind == ForeignKind::File {
-        let probe = look_at(entry).map_err(broken)?;
+        let probe = look_at(entry)?;
         script = probe.script();
         summary.elf.extend(probe.elf_of_spooled(&entry.path));
     }
@@ -207,16 +207,21 @@ fn add(summary: &mut LayerSummary, entry: &mut ForeignEntry<'_>) -> Result<(), L
 }
 
 /// Reads the head of a file, and all of it when it is an ELF file.
-fn look_at(entry: &mut ForeignEntry<'_>) -> io::Result<Probe> {
+fn look_at(entry: &mut ForeignEntry<'_>) -> Result<Probe, LayerError> {
     let mut probe = Probe::of_stream();
     let mut buffer = [0; 16 << 10];
-    let mut count = entry.contents.read(&mut buffer[..Probe::HEAD])?;
+    let mut count = entry
+        .contents
+        .read(&mut buffer[..Probe::HEAD])
+        .map_err(broken)?;
     while count > 0 {
-        probe.see(&buffer[..count])?;
+        probe
+            .see(&buffer[..count])
+            .map_err(|source| LayerError::Write { source })?;
         if probe.is_satisfied() || entry.size > MAX_ELF {
             break;
         }
-        count = entry.contents.read(&mut buffer)?;
+        count = entry.contents.read(&mut buffer).map_err(broken)?;
     }
     Ok(probe)
 }

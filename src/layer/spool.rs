@@ -31,6 +31,17 @@ enum Store {
     Disk(File),
 }
 
+/// Names the temporary file as what failed: the error surfaces where something else is written.
+#[derive(Debug, thiserror::Error)]
+#[error("a temporary file can't be written or read")]
+struct TemporaryFile {
+    source: io::Error,
+}
+
+fn temporary(source: io::Error) -> io::Error {
+    io::Error::new(source.kind(), TemporaryFile { source })
+}
+
 /// A share of the budget, given back when dropped.
 #[derive(Debug)]
 struct Charge(usize);
@@ -93,10 +104,11 @@ impl Spool {
             return Ok(());
         };
         let mut file = match &self.directory {
-            Some(directory) => tempfile::tempfile_in(directory)?,
-            None => tempfile::tempfile()?,
-        };
-        file.write_all(bytes)?;
+            Some(directory) => tempfile::tempfile_in(directory),
+            None => tempfile::tempfile(),
+        }
+        .map_err(temporary)?;
+        file.write_all(bytes).map_err(temporary)?;
         self.store = Store::Disk(file);
         Ok(())
     }
@@ -126,7 +138,7 @@ impl Write for Spool {
         }
         match &mut self.store {
             Store::Memory(bytes, _) => bytes.extend_from_slice(buffer),
-            Store::Disk(file) => file.write_all(buffer)?,
+            Store::Disk(file) => file.write_all(buffer).map_err(temporary)?,
         }
         self.length += buffer.len() as u64;
         Ok(buffer.len())
@@ -153,7 +165,7 @@ impl Read for SpoolReader<'_> {
                     .min(bytes.len());
                 (&bytes[start..]).read(buffer)?
             }
-            Store::Disk(file) => file.read_at(buffer, self.position)?,
+            Store::Disk(file) => file.read_at(buffer, self.position).map_err(temporary)?,
         };
         self.position += count as u64;
         Ok(count)
@@ -182,6 +194,14 @@ mod tests {
             spool.write_all(&vec![piece; 100_000]).unwrap();
         }
         spool
+    }
+
+    #[test]
+    fn a_failing_temporary_file_is_named() {
+        let mut spool = Spool::in_directory(Path::new("/nonexistent"));
+        let error = spool.write_all(&vec![0; BUDGET + 1]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(error.to_string().starts_with("a temporary file"), "{error}");
     }
 
     #[test]
