@@ -8,11 +8,10 @@ use serde_json::{Value, json};
 use super::config::{base_history, broken, patch_process, plain};
 use super::document::Document;
 use super::manifest::{Index, IndexEntry, Manifest};
+use super::target::{Base, RuntimeConfig};
 use super::{Blob, ImageError};
-use crate::base::{Base, BaseName};
 use crate::digest::{DiffId, Digest};
 use crate::layer::{Descriptor, FORMAT_VERSION};
-use crate::plan::RuntimeConfig;
 use crate::platform::Platform;
 
 /// The annotation of a layer's descriptor that names the layer's key.
@@ -252,10 +251,7 @@ fn published(layer: &Layer) -> Layer {
 fn base_annotations(base: &Base) -> Vec<(String, String)> {
     let mut annotations = Vec::new();
     // A layout's name is a path of this machine; its digest still says which base it was.
-    let local = matches!(
-        base.name.parse(),
-        Ok(BaseName::Layout { .. } | BaseName::Scratch)
-    );
+    let local = base.name.starts_with("oci:") || base.name == "scratch";
     if !local {
         annotations.push((
             "org.opencontainers.image.base.name".to_owned(),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::base::BaseLayer;
+use crate::image::target::BaseLayer;
 
 fn descriptor(text: &str) -> Descriptor {
     Descriptor {

@@ -9,11 +9,10 @@ use super::ImageError;
 use super::audit_elf;
 use super::config::{Process, patch_process, process};
 use super::secrets::looks_secret;
+use super::target::{RuntimeConfig, Target};
 use super::tree::Tree;
-use crate::base::Target;
 use crate::layer::entry::escape;
 use crate::layer::{EntryKind, EntrySummary, LayerSummary};
-use crate::plan::RuntimeConfig;
 
 /// Where programs are searched when the image has no PATH (runc's and containerd's default).
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::audit::{Finding, listed};
+use super::target::Target;
 use super::tree::Tree;
-use crate::base::Target;
 use crate::layer::entry::escape;
 use crate::layer::{ElfSummary, EntrySummary, LayerSummary};
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::base::{Base, BaseFacts};
+use crate::image::target::{Base, BaseFacts};
 use crate::layer::ElfSummary;
 
 /// `path` and `d`, `f`, `x`, `x#!line`, `ltarget`.

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::ImageError;
 use super::document::canonical;
+use super::target::RuntimeConfig;
 use crate::layer::Descriptor;
-use crate::plan::RuntimeConfig;
 
 /// The label that keeps what we decided over the base's config, so that a rebase can decide it again.
 pub(super) const RUNTIME_LABEL: &str = "dev.karisimbi.runtime";

@@ -18,6 +18,7 @@ pub mod manifest;
 mod place;
 mod regular;
 mod secrets;
+pub mod target;
 mod tree;
 pub mod verify;
 

@@ -62,11 +62,11 @@ pub(super) type Layers = BTreeMap<Digest, Obtained>;
 
 /// The key of a layer with what the pipeline adds to the source's own.
 pub fn full_key(source: &dyn LayerSource, compression: Compression) -> LayerKey {
-    let key = source.key().clone();
-    match compression {
-        Compression::Gzip => key,
-        Compression::Zstd => key.with("compression", "zstd"),
-    }
+    compressed(source.key().clone(), compression)
+}
+
+fn compressed(key: LayerKey, compression: Compression) -> LayerKey {
+    key.with("compression", compression.format())
 }
 
 /// Obtains all layers of all images of the plan; equal keys are obtained once.
@@ -182,13 +182,8 @@ fn build(
         layer: source.describe().name,
         source: error,
     };
-    let output_key = source
-        .output_key(&inputs)
-        .map_err(failed)?
-        .map(|key| match policy.1 {
-            Compression::Gzip => key,
-            Compression::Zstd => key.with("compression", "zstd"),
-        });
+    let output_key = source.output_key(&inputs).map_err(failed)?;
+    let output_key = output_key.map(|key| compressed(key, policy.1));
     let equal = output_key.as_ref().filter(|_| policy.0 == CacheUse::Reuse);
     if let Some(record) = equal.and_then(|key| session.store.record(key)) {
         session.store.put_record(&key, &record)?;

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::base::Target;
 use crate::digest::Digest;
+pub use crate::image::target::RuntimeConfig;
 use crate::layer::{Input, LayerSource, StepKey};
 
 /// Why a recipe takes a source, with the file that says so.
@@ -55,24 +56,6 @@ pub struct ImagePlan {
     pub layers: Vec<Arc<dyn LayerSource>>,
     /// What the config says of the process.
     pub runtime: RuntimeConfig,
-}
-
-/// The part of the image config that a recipe decides; kept as a label, so that a rebase can
-/// rebuild what depends on the base.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
-pub struct RuntimeConfig {
-    /// Exec form; empty keeps the base's.
-    pub entrypoint: Vec<String>,
-    /// Arguments after the entrypoint.
-    pub cmd: Vec<String>,
-    /// Variables added to the base's, `NAME` → value.
-    pub env: BTreeMap<String, String>,
-    /// `1001:1001`
-    pub user: String,
-    /// Absolute path.
-    pub working_dir: String,
-    /// TCP ports that the server listens on.
-    pub ports: Vec<u16>,
 }
 
 /// One process to run: a compiler, a bundler, a download tool.

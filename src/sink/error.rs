@@ -26,7 +26,7 @@ pub enum SinkError {
     Push {
         what: String,
         place: String,
-        source: RegistryError,
+        source: Box<RegistryError>,
     },
     #[error(transparent)]
     Image(ImageError),

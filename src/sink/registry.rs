@@ -36,10 +36,10 @@ pub(super) fn push(
     let line = format!("{repository}@{}", root.digest);
     let client = (context.client)().map_err(SinkError::Part)?;
     let failed = |what: String| {
-        move |source| SinkError::Push {
+        move |source: RegistryError| SinkError::Push {
             what,
             place: repository.to_string(),
-            source,
+            source: Box::new(source),
         }
     };
     let present = client
