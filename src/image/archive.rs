@@ -17,7 +17,7 @@ use super::blobs::{Checked, copy_layer};
 use super::document::{DOCUMENT_LIMIT, Document, canonical};
 use super::layout::{LAYOUT_VERSION, check_version, entry, resolve};
 use super::manifest::Index;
-use super::place::place;
+use super::place::{folder_of, place};
 use super::regular::open_file;
 use super::{BlobReader, Image, ImageError, Layer};
 use crate::error::AnyError;
@@ -107,7 +107,7 @@ pub fn write_file(
     path: &Path,
     produce: impl FnOnce(&mut dyn Write) -> Result<(), ImageError>,
 ) -> Result<(), ImageError> {
-    place(path, |file| {
+    place(folder_of(path), path, |file| {
         let mut out = io::BufWriter::with_capacity(1 << 17, file);
         produce(&mut out)?;
         out.flush()

@@ -12,7 +12,7 @@ use super::assemble::root;
 use super::blobs::{Checked, copy_layer};
 use super::document::{DOCUMENT_LIMIT, Document, canonical};
 use super::manifest::{Index, IndexEntry};
-use super::place::{place, place_bytes, place_new};
+use super::place::{UNFINISHED, place, place_bytes, place_new, sweep};
 use super::regular::{open_file, read_file};
 use super::{BlobReader, Image, ImageError, Layer};
 use crate::digest::Digest;
@@ -88,8 +88,9 @@ impl Layout {
                 Err(_foreign) if exists(&marker) => {}
                 checked => checked?,
             }
-            place_new(&marker, LAYOUT_VERSION.as_bytes())?;
+            place_new(dir, &marker, LAYOUT_VERSION.as_bytes())?;
         }
+        sweep(dir).map_err(|source| unreadable(dir, source))?;
         let layout = Self::open(dir)?;
         for folder in ["blobs", "blobs/sha256"] {
             let path = dir.join(folder);
@@ -116,7 +117,7 @@ impl Layout {
             let name = name.to_string_lossy();
             // What an interrupted run of ours may have left behind.
             let ours =
-                name.starts_with(".karisimbi-") || name == ".gitignore" || name == "CACHEDIR.TAG";
+                name.starts_with(UNFINISHED) || name == ".gitignore" || name == "CACHEDIR.TAG";
             if !ours {
                 return Err(self.problem(format!("it holds {name:?} and no OCI layout")));
             }
@@ -132,7 +133,7 @@ impl Layout {
         for (name, content) in [(".gitignore", "*\n"), ("CACHEDIR.TAG", CACHEDIR_TAG)] {
             let path = self.dir.join(name);
             if !exists(&path) {
-                place_bytes(&path, content.as_bytes())?;
+                place_bytes(&self.dir, &path, content.as_bytes())?;
             }
         }
         Ok(())
@@ -188,7 +189,11 @@ impl Layout {
         if self.has(&document.descriptor()) {
             return Ok(());
         }
-        place_bytes(&self.blob_path(&document.digest), &document.bytes)
+        place_bytes(
+            &self.dir,
+            &self.blob_path(&document.digest),
+            &document.bytes,
+        )
     }
 
     fn put_layer(
@@ -204,7 +209,9 @@ impl Layout {
         // moves the times by which the cache knows that its blob is untouched.
         let reader = open(layer).map_err(ImageError::Blob)?;
         let mut reader = Checked::new(reader, &layer.descriptor);
-        place(&path, |file| copy_layer(&mut reader, file, layer, &path))
+        place(&self.dir, &path, |file| {
+            copy_layer(&mut reader, file, layer, &path)
+        })
     }
 
     /// Points a tag at a manifest or an index. Other tags stay; without a tag, the one untagged
@@ -244,7 +251,7 @@ impl Layout {
             name(a).cmp(&name(b))
         });
         let bytes = canonical("the index of a layout", &index)?;
-        place_bytes(&self.dir.join("index.json"), &bytes)
+        place_bytes(&self.dir, &self.dir.join("index.json"), &bytes)
     }
 
     fn index(&self) -> Result<Index, ImageError> {

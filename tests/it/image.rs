@@ -430,3 +430,16 @@ fn a_layout_with_several_tags_asks_which() {
         "{error}"
     );
 }
+
+#[test]
+fn what_a_killed_process_left_is_removed_and_what_is_being_written_stays() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    Layout::create(dir).unwrap();
+    write(&dir.join(".karisimbi-left"), "half a layer");
+    let writing = fs_err::File::create(dir.join(".karisimbi-now")).unwrap();
+    writing.lock().unwrap();
+    Layout::create(dir).unwrap();
+    assert!(!dir.join(".karisimbi-left").exists());
+    assert!(dir.join(".karisimbi-now").exists());
+}
