@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::layer::{EntryKind, EntrySummary};
 
-/// As many links as Linux follows in one path (path_resolution(7)).
+/// As many links as Linux follows in one path (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
 
 /// A path that no directory of the base can be.
@@ -65,12 +65,31 @@ pub fn member(base: &BTreeMap<String, EntrySummary>, path: &str) -> Result<Strin
     let Some((parent, name)) = path.rsplit_once('/') else {
         return Ok(path.to_owned());
     };
-    let parent = directory(base, parent)?;
-    Ok(if parent.is_empty() {
+    Ok(join(&directory(base, parent)?, name))
+}
+
+/// `folder/name`, where an empty folder is the root.
+pub(in crate::recipe) fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() {
         name.to_owned()
     } else {
-        format!("{parent}/{name}")
-    })
+        format!("{folder}/{name}")
+    }
+}
+
+/// A path without empty, `.` and `..` components; none when it climbs above its start.
+pub(in crate::recipe) fn lexical(path: &str) -> Option<String> {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
 }
 
 fn components(path: &str) -> VecDeque<String> {

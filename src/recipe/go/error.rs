@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::candidate::Candidate;
 use super::failure::{Reason, RunFailure};
-use super::main_package::Candidate;
 use crate::error::{Coded, Exit};
 use crate::source::SourceError;
 use crate::store::StoreError;
@@ -91,6 +91,8 @@ pub enum GoError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Layer(#[from] crate::layer::LayerError),
+    #[error(transparent)]
+    Files(#[from] crate::recipe::files::FilesError),
 }
 
 fn shown_folder(directory: &str) -> String {
@@ -137,6 +139,7 @@ impl Coded for GoError {
             Self::Source(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Layer(error) => error.code(),
+            Self::Files(error) => error.code(),
         }
     }
 
@@ -150,6 +153,7 @@ impl Coded for GoError {
             Self::Source(error) => error.exit(),
             Self::Store(error) => error.exit(),
             Self::Layer(error) => error.exit(),
+            Self::Files(error) => error.exit(),
             _ => Exit::Failed,
         }
     }
@@ -187,6 +191,7 @@ impl Coded for GoError {
             Self::Source(error) => return error.hint(),
             Self::Store(error) => return error.hint(),
             Self::Layer(error) => return error.hint(),
+            Self::Files(error) => return error.hint(),
             Self::Parse { .. }
             | Self::Machine { .. }
             | Self::Option { .. }

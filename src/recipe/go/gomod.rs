@@ -78,9 +78,8 @@ impl GoMod {
             let tokens = tokens(line).map_err(|what| problem(file, number, what))?;
             let words: Vec<&str> = tokens.iter().map(String::as_str).collect();
             match (&block, words.as_slice()) {
-                (_, []) => {}
+                (_, []) | (None, [_, "(", ")"]) => {}
                 (None, [verb, "("]) => block = Some(((*verb).to_owned(), number)),
-                (None, [_, "(", ")"]) => {}
                 (Some(_), [")"]) => block = None,
                 (Some((verb, _)), arguments) => parsed.directive(verb, arguments, number)?,
                 (None, [verb, arguments @ ..]) => parsed.directive(verb, arguments, number)?,
@@ -111,14 +110,12 @@ impl GoMod {
                 self.require
                     .push(((*module).to_owned(), (*version).to_owned()));
             }
-            ("replace", [module, "=>", path] | [module, _, "=>", path]) => {
-                if is_local(path) {
-                    let value = Replace {
-                        module: (*module).to_owned(),
-                        path: (*path).to_owned(),
-                    };
-                    self.replace.push(Line { number, value });
-                }
+            ("replace", [module, "=>", path] | [module, _, "=>", path]) if is_local(path) => {
+                let value = Replace {
+                    module: (*module).to_owned(),
+                    path: (*path).to_owned(),
+                };
+                self.replace.push(Line { number, value });
             }
             ("tool", [package]) => self.tools.push((*package).to_owned()),
             ("use", [folder]) => self.uses.push(Line {

@@ -3,6 +3,7 @@
 
 use super::options::is_variable;
 use super::yaml::Yaml;
+use crate::recipe::files::canonical::join;
 use crate::source::{SourceError, SourceTree};
 
 /// Larger ones are not written by people.
@@ -26,14 +27,14 @@ impl Hints {
     pub(super) fn read(tree: &SourceTree, directory: &str) -> Result<Self, SourceError> {
         let mut hints = Self::default();
         for file in [".ko.yaml", ".goreleaser.yaml", ".goreleaser.yml"] {
-            let path = super::module::join(directory, file);
+            let path = join(directory, file);
             if let Some(bytes) = read(tree, &path)?
                 && let Some(document) = std::str::from_utf8(&bytes).ok().and_then(Yaml::parse)
             {
                 hints.take(file, &document);
             }
         }
-        let dockerfile = super::module::join(directory, "Dockerfile");
+        let dockerfile = join(directory, "Dockerfile");
         if let Some(bytes) = read(tree, &dockerfile)? {
             hints.arguments = arguments(&String::from_utf8_lossy(&bytes));
         }
@@ -81,11 +82,7 @@ impl Hints {
                     "-trimpath" | "CGO_ENABLED=0" | "-mod=readonly" | "-mod=vendor"
                 )
             };
-            let values: Vec<&str> = values
-                .iter()
-                .filter(ours)
-                .map(|value| value.as_str())
-                .collect();
+            let values: Vec<&str> = values.iter().filter(ours).map(String::as_str).collect();
             if !values.is_empty() {
                 self.settings
                     .push(format!("{file} builds with {key}: {}", values.join(" ")));
@@ -114,7 +111,7 @@ fn compact(text: &str) -> String {
     for part in parts {
         let (inside, after) = part.split_once("}}").unwrap_or((part, ""));
         let inside: String = inside.split_whitespace().collect();
-        compacted.push_str(&format!("{{{{{inside}}}}}{after}"));
+        compacted.extend(["{{", &inside, "}}", after]);
     }
     compacted
 }

@@ -1,55 +1,10 @@
 //! Which command of the module becomes the program.
 
-use std::fmt;
-
+use super::candidate::{Candidate, Verdict};
 use super::error::GoError;
 use super::gomod::GoMod;
-use super::module::join;
-
-/// A command of the module, and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// `./cmd/server`, or the import path of a tool.
-    pub path: String,
-    /// Whether it could be chosen.
-    pub verdict: Verdict,
-}
-
-/// Why a command is kept or dropped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// A command outside the folders for tests, examples and tools.
-    Kept,
-    /// Dropped because of this component of its path.
-    Dropped(String),
-    /// Named by a `tool` line of go.mod.
-    Tool,
-}
-
-impl Verdict {
-    /// Whether it could be chosen.
-    pub(super) fn is_kept(&self) -> bool {
-        !matches!(self, Self::Dropped(_))
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Kept => f.write_str("kept"),
-            Self::Dropped(part) => write!(f, "dropped: lies in a folder named {part}"),
-            Self::Tool => f.write_str("a tool line of go.mod"),
-        }
-    }
-}
-
-/// A package as `go list` names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Package {
-    /// `main` or a library's name.
-    pub(super) name: String,
-    pub(super) import_path: String,
-}
+use super::packages::Package;
+use crate::recipe::files::canonical::join;
 
 /// The chosen command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,45 +30,6 @@ pub(super) struct Wishes<'a> {
     pub(super) names: [Option<&'a str>; 2],
 }
 
-/// A folder whose commands are not the product.
-pub(super) fn is_aside(part: &str) -> bool {
-    const ASIDE: [&str; 14] = [
-        "example",
-        "examples",
-        "test",
-        "tests",
-        "testdata",
-        "internal",
-        "hack",
-        "script",
-        "scripts",
-        "tools",
-        "docs",
-        "linters",
-        "templates",
-        "e2e",
-    ];
-    ASIDE.contains(&part)
-        || part.starts_with("integration")
-        || part == "vendor"
-        || part == "node_modules"
-}
-
-/// Reads the lines `NAME<TAB>IMPORT PATH` that [`LIST_FORMAT`] asks for.
-pub(super) fn parse_list(stdout: &str) -> Vec<Package> {
-    stdout
-        .lines()
-        .filter_map(|line| line.split_once('\t'))
-        .map(|(name, import_path)| Package {
-            name: name.to_owned(),
-            import_path: import_path.to_owned(),
-        })
-        .collect()
-}
-
-/// The format given to `go list -e -find -f`.
-pub(super) const LIST_FORMAT: &str = "{{.Name}}\t{{.ImportPath}}";
-
 /// Chooses by the rules of docs/guides/go.md, first hit wins.
 pub(super) fn choose(
     go_mod: &GoMod,
@@ -132,7 +48,7 @@ pub(super) fn choose(
     let candidates: Vec<Candidate> = packages
         .iter()
         .filter(|package| package.name == "main")
-        .map(|package| candidate(&relative(module, &package.import_path)))
+        .map(|package| Candidate::new(&relative(module, &package.import_path)))
         .collect();
     let kept: Vec<&Candidate> = candidates
         .iter()
@@ -149,8 +65,8 @@ pub(super) fn choose(
     if let [only] = kept.as_slice() {
         return found(&only.path, "the only command");
     }
-    let names = wishes.names.into_iter().flatten();
-    for name in names.chain(std::iter::once(base_name(module))) {
+    let given = wishes.names.into_iter().flatten();
+    for name in given.chain(std::iter::once(base_name(module))) {
         let named = |candidate: &&&Candidate| program_name(module, &candidate.path) == name;
         let same: Vec<_> = kept.iter().filter(named).collect();
         if let [only] = same.as_slice() {
@@ -188,14 +104,6 @@ fn undecided(go_mod: &GoMod, mut candidates: Vec<Candidate>) -> GoError {
     GoError::Main {
         problem,
         candidates,
-    }
-}
-
-fn candidate(path: &str) -> Candidate {
-    let aside = path.split('/').find(|part| is_aside(part));
-    Candidate {
-        path: path.to_owned(),
-        verdict: aside.map_or(Verdict::Kept, |part| Verdict::Dropped(part.to_owned())),
     }
 }
 
@@ -248,7 +156,7 @@ fn explicit(
             candidates: packages
                 .iter()
                 .filter(|package| package.name == "main")
-                .map(|package| candidate(&relative(module, &package.import_path)))
+                .map(|package| Candidate::new(&relative(module, &package.import_path)))
                 .chain(go_mod.tools.iter().map(|tool| Candidate {
                     path: tool.clone(),
                     verdict: Verdict::Tool,

@@ -4,10 +4,13 @@
 //! and the list of packages are remembered by what they depend on, the program by its layer's key.
 
 mod buildinfo;
+mod candidate;
+mod classify;
 mod compiler;
 mod env;
 mod error;
 mod failure;
+mod flags;
 mod gomod;
 mod hints;
 mod layer;
@@ -29,11 +32,11 @@ use self::hints::Hints;
 use self::layer::{Expected, GoBinary};
 use self::main_package::{MainPackage, Wishes, base_name};
 use self::module::Module;
-use self::options::{Cgo, GoOptions, VcsStamp};
+use self::options::{Cgo, GoOptions, ModMode, VcsStamp};
 use self::steps::{BUILD, Job, OUTPUT, PROBE, Workshop, cgo_ldflags};
 use self::template::Values;
 use self::toolchain::Toolchain;
-use super::files::canonical;
+use super::files::{self, canonical};
 use super::{Context, Needs, Options, Recipe, RecipeError};
 use crate::base::Target;
 use crate::layer::{EntryPath, LayerSource};
@@ -41,9 +44,9 @@ use crate::plan::{Evidence, ImagePlan, Notice, Plan, RuntimeConfig, Step, StepOu
 use crate::source::SourceTree;
 
 pub use self::buildinfo::{BuildInfo, InvalidBuildInfo, ModuleInfo};
+pub use self::candidate::{Candidate, Verdict};
 pub use self::error::GoError;
 pub use self::failure::{Reason, RunFailure as GoFailure};
-pub use self::main_package::{Candidate, Verdict};
 
 /// Builds Go modules with the machine's own toolchain.
 #[derive(Clone, Copy, Debug)]
@@ -162,7 +165,7 @@ fn facts(module: &Module) -> Vec<String> {
         go_mod.module,
         go_mod.wanted()
     )];
-    if module.modules == options::ModMode::Vendor {
+    if module.modules == ModMode::Vendor {
         facts.push("vendor/modules.txt: dependencies are in the source".to_owned());
     }
     if let Some(work) = &module.work {
@@ -264,7 +267,7 @@ fn linker_flags(workshop: &Workshop<'_>, hints: &Hints) -> Result<(String, Vec<N
         (None, _) => None,
     };
     if let Some((variable, template)) = stamp {
-        flags.push_str(&format!(" -X {variable}={}", values.render(template)?));
+        flags.extend([" -X ", variable, "=", &values.render(template)?]);
     }
     flags.push_str(cgo_ldflags(options.cgo));
     Ok((flags, notices))
@@ -299,8 +302,7 @@ fn images(
     targets: &[Target],
 ) -> Result<(Vec<Step>, Vec<ImagePlan>), GoError> {
     let options = workshop.options;
-    let modules = workshop.modules();
-    let mut steps: Vec<Step> = modules.iter().cloned().collect();
+    let mut steps = Vec::new();
     let mut images = Vec::new();
     for target in targets {
         let compiler = compiler::find(workshop.context, options.cgo, &target.platform)?;
@@ -310,15 +312,12 @@ fn images(
             compiler,
             ldflags: ldflags.to_owned(),
         };
+        let modules = workshop.modules(&job)?;
+        let has_foreign = modules.is_some() || workshop.module.modules == ModMode::Vendor;
         // With cgo on nothing is replaced by a stub.
-        let probe = match options.cgo {
-            Cgo::Off
-                if modules.is_some() || workshop.module.modules == options::ModMode::Vendor =>
-            {
-                Some(workshop.probe(&job, modules.as_ref())?)
-            }
-            _ => None,
-        };
+        let probe = (options.cgo == Cgo::Off && has_foreign)
+            .then(|| workshop.probe(&job, modules.as_ref()))
+            .transpose()?;
         let mut before: Vec<&Step> = modules.iter().chain(&probe).collect();
         let build = workshop.build(&job, &before)?;
         before.insert(0, &build);
@@ -328,14 +327,21 @@ fn images(
                 problem: error.to_string(),
             }
         })?;
-        let path = EntryPath::new(module::join(&folder, &main.name))?;
+        let path = EntryPath::new(canonical::join(&folder, &main.name))?;
         let expected = Expected::new(&main.path, &target.platform, options.cgo);
         let layer: Arc<dyn LayerSource> = Arc::new(GoBinary::new(&build, &before, path, expected));
+        let mut layers = vec![layer];
+        if !workshop.build.files.is_empty() {
+            let (tree, options) = (workshop.tree, workshop.build);
+            let files = files::layer(tree, &options.directory, &options.files, target)?;
+            layers.push(Arc::new(files));
+        }
         images.push(ImagePlan {
             target: target.clone(),
-            layers: vec![layer],
+            layers,
             runtime: runtime(workshop.build, main),
         });
+        steps.extend(modules);
         steps.extend(probe);
         steps.push(build);
     }

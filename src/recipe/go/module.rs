@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::candidate::is_aside;
 use super::error::GoError;
 use super::gomod::{GoMod, Line, MAX_BYTES, Replace};
-use super::main_package::is_aside;
 use super::options::{Cgo, GoOptions, ModMode};
 use super::version::GoVersion;
 use crate::layer::TreeDigest;
+use crate::recipe::files::canonical::{join, lexical};
 use crate::source::{Filter, SourceTree, TreeFile, TreeKind};
 
 /// How deep below the source's root a lone module is looked for.
@@ -142,24 +143,9 @@ impl Module {
         Ok(tree.digest(&members))
     }
 
-    /// The digest of the files that decide what is downloaded.
-    pub(super) fn dependencies(&self, tree: &SourceTree) -> TreeDigest {
-        let mut paths: Vec<String> = Vec::new();
-        let folders = std::iter::once(&self.directory).chain(
-            self.work
-                .iter()
-                .flat_map(|work| work.members.iter().map(|(folder, _)| folder)),
-        );
-        for folder in folders {
-            paths.extend(["go.mod", "go.sum"].map(|name| join(folder, name)));
-        }
-        if let Some(work) = &self.work {
-            paths.extend(["go.work", "go.work.sum"].map(|name| join(&work.directory, name)));
-        }
-        paths.sort();
-        paths.dedup();
-        let files: Vec<&TreeFile> = paths.iter().filter_map(|path| tree.file(path)).collect();
-        tree.digest(&files)
+    /// Whether anything outside the source is required.
+    pub(super) fn has_requirements(&self) -> bool {
+        self.mods().any(|go_mod| !go_mod.require.is_empty())
     }
 
     /// The folders that `replace` lines lead to; each lies in the source and holds a module.
@@ -327,31 +313,12 @@ fn within(path: &str, folder: &str) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// `folder/name`, where an empty folder is the root.
-pub(super) fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{folder}/{name}")
-    }
-}
-
 /// A relative path seen from a folder of the source; none when it leaves the source.
 pub(super) fn resolve(folder: &str, path: &str) -> Option<String> {
     if path.starts_with('/') {
         return None;
     }
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
+    lexical(&join(folder, path))
 }
 
 #[cfg(test)]

@@ -21,30 +21,6 @@ const KEYS: [&str; 12] = [
     "vcs_stamp",
 ];
 
-/// Flags that the recipe sets itself, or that would run programs or write elsewhere.
-const REFUSED_FLAGS: [&str; 20] = [
-    "toolexec",
-    "o",
-    "C",
-    "overlay",
-    "modfile",
-    "ldflags",
-    "tags",
-    "mod",
-    "pkgdir",
-    "work",
-    "n",
-    "x",
-    "v",
-    "a",
-    "json",
-    "exec",
-    "trimpath",
-    "buildvcs",
-    "modcacherw",
-    "debug-actiongraph",
-];
-
 /// `recipe.go.*` as the recipe uses it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct GoOptions {
@@ -128,7 +104,8 @@ impl Cgo {
     }
 }
 
-fn problem(key: &str, problem: impl Into<String>) -> GoError {
+/// A wrong option.
+pub(super) fn problem(key: &str, problem: impl Into<String>) -> GoError {
     GoError::Option {
         key: key.to_owned(),
         problem: problem.into(),
@@ -147,7 +124,7 @@ impl GoOptions {
             main: one("main")?,
             ldflags: list("ldflags"),
             tags: words(&list("tags")),
-            flags: words_of_flags(&list("flags")),
+            flags: list("flags"),
             cgo: choose(
                 one("cgo")?,
                 "cgo",
@@ -213,42 +190,7 @@ impl GoOptions {
                 format!("{list:?} is not a list of names"),
             ));
         }
-        self.check_flags()
-    }
-
-    fn check_flags(&self) -> Result<(), GoError> {
-        for flag in &self.flags {
-            let Some(name) = flag.strip_prefix('-') else {
-                return Err(problem(
-                    "flags",
-                    format!("{flag:?} is not a flag; write -name=value"),
-                ));
-            };
-            let name = name.strip_prefix('-').unwrap_or(name);
-            let name = name.split_once('=').map_or(name, |(name, _)| name);
-            if REFUSED_FLAGS.contains(&name) {
-                return Err(problem(
-                    "flags",
-                    format!("-{name} is refused: the recipe decides it"),
-                ));
-            }
-            if name == "race" && self.cgo != Cgo::Dynamic {
-                return Err(GoError::Race);
-            }
-        }
-        for text in &self.ldflags {
-            // -extld names a program that the linker runs.
-            if text.split_ascii_whitespace().any(|word| {
-                let word = word.trim_start_matches('-');
-                word == "extld"
-                    || word.starts_with("extld=")
-                    || word == "o"
-                    || word.starts_with("o=")
-            }) {
-                return Err(problem("ldflags", "-extld and -o are refused"));
-            }
-        }
-        Ok(())
+        super::flags::check(self)
     }
 }
 
@@ -284,16 +226,12 @@ fn choose<T: Clone>(
     choices: &[(&str, T)],
 ) -> Result<Option<T>, GoError> {
     let Some(value) = value else { return Ok(None) };
-    match choices.iter().find(|(name, _)| *name == value) {
-        Some((_, choice)) => Ok(Some(choice.clone())),
-        None => {
-            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-            Err(problem(
-                key,
-                format!("{value:?} is not one of {}", names.join(", ")),
-            ))
-        }
+    if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == value) {
+        return Ok(Some(choice.clone()));
     }
+    let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+    let names = names.join(", ");
+    Err(problem(key, format!("{value:?} is not one of {names}")))
 }
 
 /// Tags come as a list, or joined by commas or spaces as goreleaser and go write them.
@@ -303,11 +241,6 @@ fn words(list: &[String]) -> Vec<String> {
         .filter(|tag| !tag.is_empty())
         .map(ToOwned::to_owned)
         .collect()
-}
-
-/// `-name value` inside one text would be two arguments; each list item is one flag.
-fn words_of_flags(list: &[String]) -> Vec<String> {
-    list.iter().map(|flag| flag.trim().to_owned()).collect()
 }
 
 fn tag_byte(c: u8) -> bool {

@@ -7,12 +7,35 @@ use serde::{Deserialize, Serialize};
 use super::env;
 use super::error::GoError;
 use super::failure::RunFailure;
-use super::main_package::{self, MainPackage, Package, Wishes};
+use super::main_package::{self, MainPackage, Wishes};
 use super::steps::Workshop;
 use crate::base::Target;
 use crate::digest::Digest;
 use crate::plan::{Argument, Step, StepOutcome};
 use crate::platform::Platform;
+
+/// A package as `go list` names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Package {
+    /// `main` or a library's name.
+    pub(super) name: String,
+    pub(super) import_path: String,
+}
+
+/// Reads the lines `NAME<TAB>IMPORT PATH` that [`LIST_FORMAT`] asks for.
+fn parse_list(stdout: &str) -> Vec<Package> {
+    stdout
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .map(|(name, import_path)| Package {
+            name: name.to_owned(),
+            import_path: import_path.to_owned(),
+        })
+        .collect()
+}
+
+/// The format given to `go list -e -find -f`.
+pub(super) const LIST_FORMAT: &str = "{{.Name}}\t{{.ImportPath}}";
 
 /// What `go list` printed.
 #[derive(Serialize, Deserialize)]
@@ -32,7 +55,10 @@ pub(super) fn choose(
             .strip_prefix(workshop.module.directory.as_str())
             .unwrap_or_default();
         let below = below.trim_start_matches('/');
-        file.path.name().ends_with(".go") && !below.is_empty() && !below.starts_with("vendor/")
+        path.rsplit_once('.')
+            .is_some_and(|(_, extension)| extension == "go")
+            && !below.is_empty()
+            && !below.starts_with("vendor/")
     });
     let packages = if has_code {
         list(workshop, targets)?
@@ -53,7 +79,7 @@ fn list(workshop: &Workshop<'_>, targets: &[Target]) -> Result<Vec<Package>, GoE
         .memo(&key)
         .and_then(|bytes| serde_json::from_slice::<Memo>(&bytes).ok());
     if let Some(memo) = known {
-        return Ok(main_package::parse_list(&memo.stdout));
+        return Ok(parse_list(&memo.stdout));
     }
     let outcome = run(&step)?;
     if !outcome.succeeded() {
@@ -67,7 +93,7 @@ fn list(workshop: &Workshop<'_>, targets: &[Target]) -> Result<Vec<Package>, GoE
         source: error.into(),
     })?;
     store.put_memo(&key, &bytes)?;
-    Ok(main_package::parse_list(&memo.stdout))
+    Ok(parse_list(&memo.stdout))
 }
 
 /// Runs a step that writes nothing.

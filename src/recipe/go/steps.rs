@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use super::compiler::Compiler;
 use super::env::{self, Env, Folders};
 use super::error::GoError;
-use super::main_package::{LIST_FORMAT, MainPackage};
+use super::main_package::MainPackage;
 use super::module::Module;
 use super::options::{Cgo, GoOptions, ModMode, VcsStamp};
+use super::packages::LIST_FORMAT;
 use super::toolchain::{Selected, Toolchain};
 use crate::digest::Digest;
 use crate::layer::{Input, StepKey, TreeDigest};
@@ -27,6 +28,8 @@ pub(super) const BUILD: &str = "go-build";
 pub(super) const PROBE: &str = "go-cgo-probe";
 const MODULES: &str = "go-modules";
 const LIST: &str = "go-list";
+/// Packages with cgo files that are not the standard library's.
+const CGO_FORMAT: &str = "{{if and (not .Standard) .CgoFiles}}{{.ImportPath}}{{end}}";
 
 /// Everything that the steps of one plan share.
 #[derive(Debug)]
@@ -104,38 +107,59 @@ impl Workshop<'_> {
         (!tags.is_empty()).then(|| format!("-tags={}", tags.join(",")))
     }
 
-    /// Downloads modules and toolchain; none when the source brings all of them.
-    pub(super) fn modules(&self) -> Option<Step> {
-        let vendored = self.module.modules == ModMode::Vendor;
-        let needs_none = self.module.go_mod.require.is_empty() && self.module.work.is_none();
-        let local = self.selected.gotoolchain == "local";
-        if local && (vendored || needs_none) {
-            return None;
+    /// Downloads what the program of one platform needs; none when the source brings all of it.
+    ///
+    /// `go mod download` would fetch the modules of tests too, and it writes go.sum and
+    /// go.work.sum where they are incomplete; `go list` does neither.
+    pub(super) fn modules(&self, job: &Job<'_>) -> Result<Option<Step>, GoError> {
+        let complete = self.module.modules == ModMode::Vendor || !self.module.has_requirements();
+        if complete && self.selected.gotoolchain == "local" {
+            return Ok(None);
         }
-        let key = StepKey::new(MODULES, RULES)
-            .with("go", &self.selected.version)
-            .with("mod", self.module.modules.flag())
-            .with("modules", &self.module.dependencies(self.tree).0);
-        let mut env = env::download(self.base_env(), self.context);
-        let args = if vendored || needs_none {
+        let compile = env::compile(job.platform, self.options)?;
+        let mut env = self.base_env();
+        env.extend(
+            compile
+                .iter()
+                .map(|(name, value)| (name.clone(), text(value))),
+        );
+        let args = if complete {
             // Any command makes go fetch its toolchain.
             texts(&["version"])
         } else {
-            env.insert("GOFLAGS".to_owned(), text("-mod=readonly -modcacherw"));
-            texts(&["mod", "download", "-x"])
+            self.deps(job, "{{if .Error}}{{.ImportPath}}{{end}}")
         };
-        Some(Step {
-            name: "go mod download".to_owned(),
+        Ok(Some(Step {
+            name: format!("go modules of {} ({})", job.main.path, job.platform),
             program: self.toolchain.program.clone(),
             args,
-            env,
+            env: env::download(env, self.context),
             directory: self.directory(),
             inputs: Vec::new(),
             network: Network::Online,
-            slot: self.slot(MODULES, &[]),
+            slot: self.slot(MODULES, &[job.platform.to_string(), job.main.path.clone()]),
             outputs: Vec::new(),
-            key,
-        })
+            key: self.deps_key(MODULES, job).with("env", &shown(&compile)),
+        }))
+    }
+
+    /// `go list` over the program's packages.
+    fn deps(&self, job: &Job<'_>, format: &str) -> Vec<Argument> {
+        let mut args = texts(&["list", "-deps"]);
+        args.push(text(self.mod_flag()));
+        args.extend(self.tags_flag().map(text));
+        args.extend(texts(&["-f", format, &job.main.path]));
+        args
+    }
+
+    fn deps_key(&self, kind: &str, job: &Job<'_>) -> StepKey {
+        StepKey::new(kind, RULES)
+            .with("go", &self.selected.version)
+            .with("platform", job.platform)
+            .with("main", &job.main.path)
+            .with("tags", &self.options.tags.join(","))
+            .with("mod", self.module.modules.flag())
+            .with("source", &self.source.0)
     }
 
     /// Lists the packages of the module: needs no dependency and no network.
@@ -183,22 +207,10 @@ impl Workshop<'_> {
     pub(super) fn probe(&self, job: &Job<'_>, modules: Option<&Step>) -> Result<Step, GoError> {
         let mut compile = env::compile(job.platform, self.options)?;
         compile.insert("CGO_ENABLED".to_owned(), "1".to_owned());
-        let format = "{{if and (not .Standard) .CgoFiles}}{{.ImportPath}}{{end}}";
-        let mut args = texts(&["list", "-deps"]);
-        args.push(text(self.mod_flag()));
-        args.extend(self.tags_flag().map(text));
-        args.extend(texts(&["-f", format, &job.main.path]));
-        let key = StepKey::new(PROBE, RULES)
-            .with("go", &self.selected.version)
-            .with("platform", job.platform)
-            .with("main", &job.main.path)
-            .with("tags", &self.options.tags.join(","))
-            .with("mod", self.module.modules.flag())
-            .with("source", &self.source.0);
         Ok(Step {
             name: format!("go list -deps {} ({})", job.main.path, job.platform),
             program: self.toolchain.program.clone(),
-            args,
+            args: self.deps(job, CGO_FORMAT),
             env: self.compile_env(&compile),
             directory: self.directory(),
             inputs: modules
@@ -208,7 +220,7 @@ impl Workshop<'_> {
             network: Network::Offline,
             slot: self.slot(PROBE, &[job.platform.to_string(), job.main.path.clone()]),
             outputs: Vec::new(),
-            key,
+            key: self.deps_key(PROBE, job),
         })
     }
 

@@ -90,7 +90,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// SOURCE_DATE_EPOCH, else the commit's time.
+    /// `SOURCE_DATE_EPOCH`, else the commit's time.
     fn time(&self) -> Option<i64> {
         self.created.or(self.revision.map(|revision| revision.time))
     }

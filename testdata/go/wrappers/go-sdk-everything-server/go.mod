@@ -1,6 +1,6 @@
 module example.org/wrapper/go-sdk-everything-server
 
-go 1.26.8
+go 1.25.0
 
 tool github.com/modelcontextprotocol/go-sdk/conformance/everything-server
 

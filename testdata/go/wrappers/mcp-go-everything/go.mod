@@ -1,6 +1,6 @@
 module example.org/wrapper/mcp-go-everything
 
-go 1.26.8
+go 1.25.5
 
 tool github.com/mark3labs/mcp-go/examples/everything
 

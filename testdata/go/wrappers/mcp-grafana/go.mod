@@ -1,6 +1,6 @@
 module example.org/wrapper/mcp-grafana
 
-go 1.26.8
+go 1.26.5
 
 tool github.com/grafana/mcp-grafana/cmd/mcp-grafana
 

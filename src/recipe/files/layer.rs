@@ -1,0 +1,293 @@
+//! The layer of mapped files.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::canonical::{self, join, lexical};
+use super::error::FilesError;
+use crate::base::Target;
+use crate::digest::Digest;
+use crate::layer::entry::escape;
+use crate::layer::{
+    Content, Entry, EntryKind, EntryPath, EntrySummary, Executable, InlineLayer, LayerDescription,
+    LayerError, LayerKey, Node, Owner,
+};
+use crate::recipe::FileMapping;
+use crate::source::{Filter, SourceTree, TreeFile, TreeKind};
+
+/// Raised when the same files would give other entries.
+const RULES: u32 = 1;
+
+type Base = BTreeMap<String, EntrySummary>;
+
+/// Entries by their path in the image, each with the source path that it comes from.
+#[derive(Default)]
+struct Collected {
+    entries: BTreeMap<String, (Entry, String)>,
+    /// Paths that the base's links turned into others: `lib` → `usr/lib`.
+    moved: BTreeMap<String, String>,
+}
+
+/// A checked mapping.
+struct Mapped<'a> {
+    /// Path of the source; empty is all of it.
+    from: String,
+    /// Path in the image without `/` at either end; empty is the root.
+    to: String,
+    mapping: &'a FileMapping,
+}
+
+/// The layer of these mappings on a target's base; `directory` is where `from` counts from.
+pub(in crate::recipe) fn layer(
+    tree: &SourceTree,
+    directory: &str,
+    mappings: &[FileMapping],
+    target: &Target,
+) -> Result<InlineLayer, FilesError> {
+    let base = &target.facts.entries;
+    let mut collected = Collected::default();
+    let mut selected: BTreeMap<&EntryPath, &TreeFile> = BTreeMap::new();
+    for mapping in mappings {
+        let mapped = Mapped::new(tree, directory, mapping)?;
+        let members = tree.select(&mapped.from, Filter::DockerIgnore)?;
+        if members.is_empty() {
+            return Err(FilesError::Empty {
+                from: mapping.from.clone(),
+            });
+        }
+        for member in members {
+            collected.add(tree, &mapped, member, base)?;
+            selected.insert(&member.path, member);
+        }
+    }
+    let owned = collected.directories(base)?;
+    let members: Vec<&TreeFile> = selected.into_values().collect();
+    let size = members.iter().map(|member| size(&member.kind)).sum();
+    let shown: Vec<String> = mappings.iter().map(shown).collect();
+    let moved: Vec<String> = collected
+        .moved
+        .iter()
+        .map(|(from, to)| format!("{from} -> {to}"))
+        .collect();
+    let key = LayerKey::new("files", RULES)
+        .with("source", &tree.digest(&members).0)
+        .with("files", &shown.join(", "))
+        .with("base-links", &moved.join(", "))
+        .with("directories", &Digest::of(owned.join("\n").as_bytes()));
+    let description = LayerDescription {
+        name: "files".to_owned(),
+        kind: "files".to_owned(),
+        contents: format!(
+            "{} files, {}, {}",
+            members.len(),
+            crate::progress::human_bytes(size),
+            shown.join(", ")
+        ),
+    };
+    let entries = collected
+        .entries
+        .into_values()
+        .map(|(entry, _)| entry)
+        .collect();
+    Ok(InlineLayer::new(key, description, entries))
+}
+
+fn shown(mapping: &FileMapping) -> String {
+    match mapping.mode {
+        None => format!("{} to {}", mapping.from, mapping.to),
+        Some(mode) => format!("{} to {} ({mode:04o})", mapping.from, mapping.to),
+    }
+}
+
+fn size(kind: &TreeKind) -> u64 {
+    match kind {
+        TreeKind::File(size) | TreeKind::Executable(size) => *size,
+        TreeKind::Symlink(_) => 0,
+    }
+}
+
+impl<'a> Mapped<'a> {
+    fn new(
+        tree: &SourceTree,
+        directory: &str,
+        mapping: &'a FileMapping,
+    ) -> Result<Self, FilesError> {
+        let wrong = |key, value: &str, problem| FilesError::Mapping {
+            key,
+            value: value.to_owned(),
+            problem,
+        };
+        if !matches!(mapping.mode, None | Some(0o644 | 0o755)) {
+            return Err(FilesError::Mode {
+                mode: mapping.mode.unwrap_or_default(),
+            });
+        }
+        let from = lexical(&format!("{directory}/{}", mapping.from))
+            .filter(|_| !mapping.from.starts_with('/'))
+            .ok_or_else(|| wrong("from", &mapping.from, "must lie in the source"))?;
+        let to = mapping
+            .to
+            .strip_prefix('/')
+            .and_then(lexical)
+            .ok_or_else(|| wrong("to", &mapping.to, "must be an absolute path without .."))?;
+        let to = match tree.file(&from).map(|file| &file.kind) {
+            Some(TreeKind::Symlink(target)) => {
+                return Err(FilesError::Link {
+                    path: from,
+                    from: mapping.from.clone(),
+                    target: escape(target.as_bytes()),
+                });
+            }
+            // A file goes into a folder that is written with a `/` at its end.
+            Some(_) if mapping.to.ends_with('/') => {
+                join(&to, from.rsplit('/').next().unwrap_or(&from))
+            }
+            Some(_) => to,
+            None => {
+                let below = format!("{from}/");
+                let inside =
+                    |file: &TreeFile| from.is_empty() || file.path.as_str().starts_with(&below);
+                if !tree.files().iter().any(inside) {
+                    return Err(FilesError::Missing {
+                        from: mapping.from.clone(),
+                    });
+                }
+                to
+            }
+        };
+        Ok(Self { from, to, mapping })
+    }
+
+    /// Where a member goes, and its path below the mapped folder.
+    fn place<'m>(&self, member: &'m TreeFile) -> (String, &'m str) {
+        let below = member
+            .path
+            .as_str()
+            .strip_prefix(self.from.as_str())
+            .unwrap_or_default();
+        let below = below.trim_start_matches('/');
+        let place = if below.is_empty() {
+            self.to.clone()
+        } else {
+            join(&self.to, below)
+        };
+        (place, below)
+    }
+}
+
+impl Collected {
+    fn add(
+        &mut self,
+        tree: &SourceTree,
+        mapped: &Mapped<'_>,
+        member: &TreeFile,
+        base: &Base,
+    ) -> Result<(), FilesError> {
+        let (place, below) = mapped.place(member);
+        let node = match &member.kind {
+            TreeKind::Symlink(target) => {
+                confine(mapped, member, below, target)?;
+                Node::Symlink {
+                    target: target.clone(),
+                }
+            }
+            TreeKind::File(size) | TreeKind::Executable(size) => {
+                let executable = match (mapped.mapping.mode, &member.kind) {
+                    (Some(0o755), _) | (None, TreeKind::Executable(_)) => Executable::Yes,
+                    _ => Executable::No,
+                };
+                let content = Content::File {
+                    path: tree.root().join(member.path.as_str()),
+                    size: *size,
+                };
+                Node::File {
+                    executable,
+                    content,
+                }
+            }
+        };
+        let canonical = canonical::member(base, &place)?;
+        if canonical != place
+            && let (Some((parent, _)), Some((moved, _))) =
+                (place.rsplit_once('/'), canonical.rsplit_once('/'))
+        {
+            self.moved.insert(parent.to_owned(), moved.to_owned());
+        }
+        let entry = Entry {
+            path: EntryPath::new(canonical.clone())?,
+            node,
+            package: None,
+        };
+        let from = member.path.to_string();
+        if let Some((_, first)) = self
+            .entries
+            .insert(canonical.clone(), (entry, from.clone()))
+        {
+            return Err(LayerError::Duplicate {
+                path: canonical,
+                first,
+                second: from,
+            }
+            .into());
+        }
+        Ok(())
+    }
+
+    /// Adds the directories that the base lacks: those that it has keep their mode and owner.
+    fn directories(&mut self, base: &Base) -> Result<Vec<String>, FilesError> {
+        let mut owned: BTreeSet<String> = BTreeSet::new();
+        for path in self.entries.keys() {
+            let mut path = path.as_str();
+            while let Some((parent, _)) = path.rsplit_once('/') {
+                if !owned.insert(parent.to_owned()) {
+                    break;
+                }
+                path = parent;
+            }
+        }
+        owned.retain(|path| {
+            base.get(path)
+                .is_none_or(|entry| entry.kind != EntryKind::Directory)
+        });
+        for path in &owned {
+            let node = Node::Directory {
+                mode: 0o755,
+                owner: Owner::ROOT,
+            };
+            let entry = Entry {
+                path: EntryPath::new(path.clone())?,
+                node,
+                package: None,
+            };
+            let second = "a folder of that name".to_owned();
+            if let Some((_, first)) = self.entries.insert(path.clone(), (entry, second.clone())) {
+                return Err(LayerError::Duplicate {
+                    path: path.clone(),
+                    first,
+                    second,
+                }
+                .into());
+            }
+        }
+        Ok(owned.into_iter().collect())
+    }
+}
+
+/// Refuses a link that leads out of the mapped folder: it would name a file of the machine that
+/// runs the image, not of the source.
+fn confine(
+    mapped: &Mapped<'_>,
+    member: &TreeFile,
+    below: &str,
+    target: &str,
+) -> Result<(), FilesError> {
+    let folder = below.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let stays = !target.starts_with('/') && lexical(&format!("{folder}/{target}")).is_some();
+    if stays {
+        return Ok(());
+    }
+    Err(FilesError::Link {
+        path: member.path.to_string(),
+        from: mapped.mapping.from.clone(),
+        target: escape(target.as_bytes()),
+    })
+}

@@ -1,0 +1,75 @@
+//! Commands that could be the product, and why they are or are not.
+
+use std::fmt;
+
+/// A command of the module, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// `./cmd/server`, or the import path of a tool.
+    pub path: String,
+    /// Whether it could be chosen.
+    pub verdict: Verdict,
+}
+
+/// Why a command is kept or dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A command outside the folders for tests, examples and tools.
+    Kept,
+    /// Dropped because of this component of its path.
+    Dropped(String),
+    /// Named by a `tool` line of go.mod.
+    Tool,
+}
+
+impl Verdict {
+    /// Whether it could be chosen.
+    pub(super) fn is_kept(&self) -> bool {
+        !matches!(self, Self::Dropped(_))
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kept => f.write_str("kept"),
+            Self::Dropped(part) => write!(f, "dropped: lies in a folder named {part}"),
+            Self::Tool => f.write_str("a tool line of go.mod"),
+        }
+    }
+}
+
+impl Candidate {
+    /// A command by its path below the module.
+    pub(super) fn new(path: &str) -> Self {
+        let aside = path.split('/').find(|part| is_aside(part));
+        Self {
+            path: path.to_owned(),
+            verdict: aside.map_or(Verdict::Kept, |part| Verdict::Dropped(part.to_owned())),
+        }
+    }
+}
+
+/// A folder whose commands are not the product.
+pub(super) fn is_aside(part: &str) -> bool {
+    const ASIDE: [&str; 14] = [
+        "example",
+        "examples",
+        "test",
+        "tests",
+        "testdata",
+        "internal",
+        "hack",
+        "script",
+        "scripts",
+        "tools",
+        "docs",
+        "linters",
+        "templates",
+        "e2e",
+    ];
+    ASIDE.contains(&part)
+        || part.starts_with("integration")
+        || part == "vendor"
+        || part == "node_modules"
+}

@@ -1,0 +1,299 @@
+//! One test for each error code that the real go can be made to show.
+
+use std::process::Command;
+
+use karisimbi::plan::StepOutcome;
+use karisimbi::recipe::go::GoRecipe;
+use karisimbi::recipe::{Recipe, Revision};
+
+use super::{MAIN, Workbench, assert_says, none, option, source};
+use crate::support::{run, tool, write};
+
+#[test]
+fn go_none() {
+    let folder = source(&[
+        ("go.mod", "module example.org/x\n\ngo 1.25.3\n"),
+        ("main.go", MAIN),
+    ]);
+    let error = Workbench::new()
+        .with("PATH", "/nonexistent")
+        .error(folder.path(), &none());
+    assert_says(&error, "GO-NONE", &["not on PATH", "1.25.3", "go_bin"]);
+    let error = Workbench::new().error(folder.path(), &option("go_bin", "/bin/true"));
+    assert_says(&error, "GO-NONE", &["/bin/true: is not a go command"]);
+}
+
+#[test]
+fn go_old_and_toolchain_downloads() {
+    let old = source(&[
+        ("go.mod", "module example.org/x\n\ngo 1.99\n"),
+        ("main.go", MAIN),
+    ]);
+    let host = run(tool("go").args(["env", "GOVERSION"]))
+        .trim()
+        .trim_start_matches("go")
+        .to_owned();
+    let error = Workbench::new().error(old.path(), &none());
+    assert_says(
+        &error,
+        "GO-OLD",
+        &[
+            "go.mod:3",
+            "needs go 1.99",
+            &host,
+            "recipe.go.toolchain=auto",
+        ],
+    );
+    // A newer toolchain line alone is only a wish.
+    let wish = "module example.org/x\n\ngo 1.25\n\ntoolchain go1.99.1\n";
+    let wished = source(&[("go.mod", wish), ("main.go", MAIN)]);
+    let bench = Workbench::new().with("GOPROXY", "off");
+    assert!(bench.plan(wished.path(), &none()).is_ok());
+    let error = bench.error(wished.path(), &option("toolchain", "auto"));
+    assert_says(&error, "GO-TC-DL", &["go1.99.1", "GOPROXY=off"]);
+}
+
+#[test]
+fn go_main_and_go_notmain() {
+    let bench = Workbench::new();
+    let several = source(&[
+        ("go.mod", "module example.org/x\n\ngo 1.25\n"),
+        ("cmd/a/main.go", MAIN),
+        ("cmd/b/main.go", MAIN),
+        ("internal/tools/gen/main.go", MAIN),
+        (
+            "hidden/main.go",
+            "//go:build ignore\n\npackage main\n\nfunc main() {}\n",
+        ),
+        ("lib/lib.go", "package lib\n"),
+    ]);
+    let error = bench.error(several.path(), &none());
+    assert_says(
+        &error,
+        "GO-MAIN",
+        &[
+            "2 commands",
+            "./cmd/a  (kept)",
+            "./internal/tools/gen  (dropped: lies in a folder named internal)",
+            "main: ./cmd/a",
+        ],
+    );
+    assert!(!error.to_string().contains("hidden"), "{error}");
+    let error = bench.error(several.path(), &option("main", "./lib"));
+    assert_says(&error, "GO-NOTMAIN", &["example.org/x/lib is a library"]);
+    assert!(
+        bench
+            .build(several.path(), &option("main", "./cmd/b"))
+            .is_ok()
+    );
+}
+
+#[test]
+fn an_archive_is_not_taken_for_a_program() {
+    let bench = Workbench::new();
+    let folder = source(&[
+        ("go.mod", "module example.org/x\n\ngo 1.25\n"),
+        ("main.go", MAIN),
+    ]);
+    let plan = bench.plan(folder.path(), &none()).unwrap();
+    let slot = tempfile::tempdir().unwrap();
+    let outcome = StepOutcome {
+        code: Some(0),
+        slot: slot.path().to_owned(),
+        ..StepOutcome::default()
+    };
+    let step = plan.steps.last().unwrap();
+    write(
+        &slot.path().join("out"),
+        "!<arch>\nand so on, for more than a header",
+    );
+    assert_says(
+        &GoRecipe.review(step, &outcome).unwrap_err(),
+        "GO-NOTMAIN",
+        &["is a library"],
+    );
+    let arm64 = bench
+        .plan_for(folder.path(), &none(), &["linux/arm64"])
+        .unwrap();
+    let (_, slots) = bench.run(&arm64).unwrap();
+    std::fs::copy(slots.last().unwrap().join("out"), slot.path().join("out")).unwrap();
+    let error = GoRecipe.review(step, &outcome).unwrap_err();
+    assert_says(&error, "GO-MACHINE", &["built for arm64, not for amd64"]);
+    std::fs::copy(tool("true").get_program(), slot.path().join("out"))
+        .or_else(|_| std::fs::copy("/bin/true", slot.path().join("out")))
+        .unwrap();
+    let error = GoRecipe.review(step, &outcome).unwrap_err();
+    assert_says(&error, "GO-DYNAMIC", &["ld-linux"]);
+}
+
+#[test]
+fn links_out_of_the_source_are_refused() {
+    let outside = source(&[("secret.go", "package main\n")]);
+    let folder = source(&[
+        ("go.mod", "module example.org/x\n\ngo 1.25\n"),
+        ("main.go", MAIN),
+    ]);
+    std::os::unix::fs::symlink(outside.path(), folder.path().join("pkg")).unwrap();
+    let error = Workbench::new().error(folder.path(), &none());
+    assert_says(
+        &error,
+        "GO-LINK",
+        &["pkg: is a symbolic link that leaves the source"],
+    );
+}
+
+#[test]
+fn go_embed_race_vcs_and_options() {
+    let bench = Workbench::new();
+    let text = "package main\n\nimport _ \"embed\"\n\n//go:embed ui/index.html\nvar page string\n\nfunc main() { println(page) }\n";
+    let folder = source(&[
+        ("go.mod", "module example.org/x\n\ngo 1.25\n"),
+        ("main.go", text),
+    ]);
+    let error = bench.error(folder.path(), &none());
+    assert_says(
+        &error,
+        "GO-EMBED",
+        &["//go:embed ui/index.html", "pre_build", "main.go:5:12"],
+    );
+    let error = bench.error(folder.path(), &option("flags", "-race"));
+    assert_says(&error, "GO-RACE", &["-race requires cgo", "cc"]);
+    let error = bench.error(folder.path(), &option("vcs_stamp", "true"));
+    assert_says(&error, "GO-VCS", &["commit of the source is not known"]);
+    let error = bench.error(folder.path(), &option("ldflag", "-s"));
+    assert_says(&error, "GO-OPTION", &["did you mean `ldflags`?"]);
+    let error = bench.error(folder.path(), &option("ldflags", "-X main.v={{.Nope}}"));
+    assert_says(&error, "GO-TEMPLATE", &["{{.Nope}}"]);
+    let broken = source(&[
+        ("go.mod", "module example.org/x\n\nrequire (\n"),
+        ("main.go", MAIN),
+    ]);
+    assert_says(
+        &bench.error(broken.path(), &none()),
+        "GO-MOD",
+        &["go.mod:3"],
+    );
+    let wrong = source(&[
+        ("go.mod", "module example.org/x\n\ngo 1.25\n"),
+        ("main.go", "package main\n\nfunc main() { x() }\n"),
+    ]);
+    assert_says(
+        &bench.error(wrong.path(), &none()),
+        "GO-BUILD",
+        &["exit status 1", "undefined: x"],
+    );
+}
+
+#[test]
+fn go_vcs_of_a_repository_that_git_refuses() {
+    let folder = source(&[
+        ("go.mod", "module example.org/x\n\ngo 1.25\n"),
+        ("main.go", MAIN),
+        (".git/HEAD", "broken"),
+    ]);
+    let mut options = option("vcs_stamp", "true");
+    options.revision = Some(Revision {
+        commit: "0".repeat(40),
+        time: 0,
+        tag: None,
+        branch: None,
+        dirty: false,
+    });
+    let error = Workbench::new().error(folder.path(), &options);
+    assert_says(
+        &error,
+        "GO-VCS",
+        &["safe.directory", "error obtaining VCS status"],
+    );
+}
+
+#[test]
+fn cgo_packages_are_found_out() {
+    let bench = Workbench::new();
+    let files = |stub: &'static str| {
+        source(&[
+            (
+                "go.mod",
+                "module example.org/x\n\ngo 1.25\n\nrequire example.org/c v1.0.0\n",
+            ),
+            (
+                "main.go",
+                "package main\n\nimport \"example.org/c\"\n\nfunc main() { println(c.Two()) }\n",
+            ),
+            (
+                "vendor/modules.txt",
+                "# example.org/c v1.0.0\n## explicit; go 1.25\nexample.org/c\n",
+            ),
+            (
+                "vendor/example.org/c/c.go",
+                "package c\n\n// static int two(void) { return 2; }\nimport \"C\"\n\nfunc Two() int { return int(C.two()) }\n",
+            ),
+            ("vendor/example.org/c/stub.go", stub),
+        ])
+    };
+    let stubbed = files("//go:build !cgo\n\npackage c\n\nfunc Two() int { panic(\"no cgo\") }\n");
+    let plan = bench.plan(stubbed.path(), &none()).unwrap();
+    let (notices, _) = bench.run(&plan).unwrap();
+    assert_eq!(notices[0].code, "GO-CGO-STUB");
+    assert!(
+        notices[0].text.starts_with("example.org/c has cgo files"),
+        "{notices:?}"
+    );
+    let required = files("//go:build ignore\n\npackage c\n");
+    let error = bench.error(required.path(), &none());
+    assert_says(
+        &error,
+        "GO-CGO-REQ",
+        &["package example.org/c needs cgo", "cgo: static"],
+    );
+    // Nothing of cgo in a package that is empty for another reason.
+    let empty = source(&[
+        ("go.mod", "module example.org/x\n\ngo 1.25\n"),
+        (
+            "main.go",
+            "package main\n\nimport \"example.org/x/w\"\n\nfunc main() { w.W() }\n",
+        ),
+        ("w/w.go", "//go:build windows\n\npackage w\n\nfunc W() {}\n"),
+    ]);
+    assert_says(
+        &bench.error(empty.path(), &none()),
+        "GO-BUILD",
+        &["build constraints exclude"],
+    );
+    // A C compiler that makes static programs.
+    tool("musl-gcc");
+    let program = bench
+        .build(stubbed.path(), &option("cgo", "static"))
+        .unwrap();
+    let output = Command::new(program).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "2\n");
+    let error = Workbench::new()
+        .plan_for(stubbed.path(), &option("cgo", "static"), &["linux/s390x"])
+        .unwrap_err();
+    assert_says(
+        &error,
+        "GO-CC",
+        &["linux/s390x", "s390x-linux-musl-gcc", "zig"],
+    );
+}
+
+#[test]
+fn go_cache() {
+    let folder = source(&[
+        ("go.mod", "module example.org/x\n\ngo 1.25\n"),
+        ("main.go", MAIN),
+    ]);
+    let caches = tempfile::tempdir().unwrap();
+    let bench = Workbench::at(caches.path());
+    let plan = bench.plan(folder.path(), &none()).unwrap();
+    // The build cache is a file.
+    std::fs::remove_dir_all(caches.path().join("go/build")).unwrap();
+    write(&caches.path().join("go/build"), "");
+    let error = bench.run(&plan).unwrap_err();
+    assert_says(&error, "GO-CACHE", &["go/build", "--cache-dir"]);
+    assert_says(
+        &bench.plan(folder.path(), &none()).unwrap_err(),
+        "GO-CACHE",
+        &["go/build"],
+    );
+}
