@@ -16,7 +16,7 @@ use crate::platform::Platform;
 use crate::progress::Reporter;
 pub use crate::source::Revision;
 use crate::source::{SourceTree, listing};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// What a recipe wants to know before its plan: the base that fits, unless the user names one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Context<'_> {
         &self,
         tree: &SourceTree,
         members: &[&crate::source::TreeFile],
-    ) -> Result<TreeDigest, RecipeError> {
+    ) -> Result<TreeDigest, StoreError> {
         let listing = listing::listing(members);
         let digest = tree.digest(members);
         self.store.put_memo(&digest.0, &listing)?;

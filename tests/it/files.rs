@@ -49,7 +49,7 @@ fn plan(source: &Path, options: &Options) -> Result<Plan, AnyError> {
         reporter: &Silent,
         env: &BTreeMap::new(),
         ca_file: None,
-        offline: false,
+        reach: karisimbi::net::Reach::Online,
     };
     let target = Target {
         platform: "linux/amd64".parse().expect("a platform"),

@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 
 use karisimbi::base::{Base, BaseFacts, Target};
 use karisimbi::error::AnyError;
+use karisimbi::net::Reach;
 use karisimbi::plan::{Argument, Notice, Plan, Step, StepOutcome};
 use karisimbi::progress::Silent;
 use karisimbi::recipe::go::GoRecipe;
@@ -30,7 +31,7 @@ const MAIN: &str = "package main\n\nfunc main() { println(\"hello\") }\n";
 struct Workbench {
     store: Store,
     env: BTreeMap<String, OsString>,
-    offline: bool,
+    reach: Reach,
 }
 
 impl Workbench {
@@ -60,7 +61,7 @@ impl Workbench {
         Self {
             store: Store::open(store, Arc::new(Silent)).expect("a store"),
             env: env.collect(),
-            offline: false,
+            reach: Reach::Online,
         }
     }
 
@@ -81,7 +82,7 @@ impl Workbench {
             reporter: &Silent,
             env: &self.env,
             ca_file: None,
-            offline: self.offline,
+            reach: self.reach,
         };
         let targets: Vec<Target> = platforms.iter().map(|platform| target(platform)).collect();
         GoRecipe.plan(&tree, options, &targets, &context)

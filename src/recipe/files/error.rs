@@ -4,6 +4,7 @@ use super::canonical::LinkLoop;
 use crate::error::{Coded, Exit};
 use crate::layer::LayerError;
 use crate::source::SourceError;
+use crate::store::StoreError;
 
 /// Why files can't be put into an image.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,8 @@ pub enum FilesError {
     Source(#[from] SourceError),
     #[error(transparent)]
     Layer(#[from] LayerError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl Coded for FilesError {
@@ -49,6 +52,7 @@ impl Coded for FilesError {
             Self::Loop(_) => "FILES-BASE",
             Self::Source(error) => error.code(),
             Self::Layer(error) => error.code(),
+            Self::Store(error) => error.code(),
         }
     }
 
@@ -57,6 +61,7 @@ impl Coded for FilesError {
             Self::Mapping { .. } | Self::Mode { .. } | Self::Option { .. } => Exit::Usage,
             Self::Source(error) => error.exit(),
             Self::Layer(error) => error.exit(),
+            Self::Store(error) => error.exit(),
             _ => Exit::Failed,
         }
     }
@@ -72,6 +77,7 @@ impl Coded for FilesError {
             Self::Empty { .. } => "change .dockerignore, or drop this entry of files".to_owned(),
             Self::Source(error) => return error.hint(),
             Self::Layer(error) => return error.hint(),
+            Self::Store(error) => return error.hint(),
             Self::Mapping { .. } | Self::Mode { .. } | Self::Option { .. } | Self::Loop(_) => {
                 return None;
             }

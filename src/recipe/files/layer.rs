@@ -11,7 +11,7 @@ use crate::layer::{
     Content, Entry, EntryKind, EntryPath, EntrySummary, Executable, InlineLayer, LayerDescription,
     LayerError, LayerKey, Node, Owner,
 };
-use crate::recipe::FileMapping;
+use crate::recipe::{Context, FileMapping};
 use crate::source::{Filter, SourceTree, TreeFile, TreeKind};
 
 /// Raised when the same files would give other entries.
@@ -42,6 +42,7 @@ pub(in crate::recipe) fn layer(
     directory: &str,
     mappings: &[FileMapping],
     target: &Target,
+    context: &Context<'_>,
 ) -> Result<InlineLayer, FilesError> {
     let base = &target.facts.entries;
     let mut collected = Collected::default();
@@ -69,7 +70,7 @@ pub(in crate::recipe) fn layer(
         .map(|(from, to)| format!("{from} -> {to}"))
         .collect();
     let key = LayerKey::new("files", RULES)
-        .with("source", &tree.digest(&members).0)
+        .with("source", &context.tree_digest(tree, &members)?.0)
         .with("files", &shown.join(", "))
         .with("base-links", &moved.join(", "))
         .with("directories", &Digest::of(owned.join("\n").as_bytes()));

@@ -44,7 +44,7 @@ impl Recipe for FilesRecipe {
         tree: &SourceTree,
         options: &Options,
         targets: &[Target],
-        _: &Context<'_>,
+        context: &Context<'_>,
     ) -> Result<Plan, RecipeError> {
         if let Some(key) = options.recipe.keys().next() {
             return Err(FilesError::Option { key: key.clone() }.into());
@@ -62,7 +62,7 @@ impl Recipe for FilesRecipe {
         let images = targets
             .iter()
             .map(|target| {
-                let layer = layer(tree, &options.directory, mappings, target)?;
+                let layer = layer(tree, &options.directory, mappings, target, context)?;
                 Ok(ImagePlan {
                     target: target.clone(),
                     layers: vec![Arc::new(layer) as Arc<dyn LayerSource>],

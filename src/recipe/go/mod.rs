@@ -189,7 +189,7 @@ fn plan(
         return Err(GoError::Vcs);
     }
     let module = Module::read(tree, &options.directory, &parsed)?;
-    let source = module.source(tree, parsed.cgo)?;
+    let source = module.source(tree, parsed.cgo, context)?;
     let toolchain = Toolchain::find(context.store, context.env, &parsed, &module)?;
     let selected = toolchain.select(&module, &parsed)?;
     let folders = Folders::create(context.store)?;
@@ -333,7 +333,8 @@ fn images(
         let mut layers = vec![layer];
         if !workshop.build.files.is_empty() {
             let (tree, options) = (workshop.tree, workshop.build);
-            let files = files::layer(tree, &options.directory, &options.files, target)?;
+            let context = workshop.context;
+            let files = files::layer(tree, &options.directory, &options.files, target, context)?;
             layers.push(Arc::new(files));
         }
         images.push(ImagePlan {

@@ -8,6 +8,7 @@ use super::gomod::{GoMod, Line, MAX_BYTES, Replace};
 use super::options::{Cgo, GoOptions, ModMode};
 use super::version::GoVersion;
 use crate::layer::TreeDigest;
+use crate::recipe::Context;
 use crate::recipe::files::canonical::{join, lexical};
 use crate::source::{Filter, SourceTree, TreeFile, TreeKind};
 
@@ -126,7 +127,12 @@ impl Module {
     /// The digest of every file that go may read: module, workspace and replaced modules.
     ///
     /// All extensions count, since `//go:embed` takes any.
-    pub(super) fn source(&self, tree: &SourceTree, cgo: Cgo) -> Result<TreeDigest, GoError> {
+    pub(super) fn source(
+        &self,
+        tree: &SourceTree,
+        cgo: Cgo,
+        context: &Context<'_>,
+    ) -> Result<TreeDigest, GoError> {
         let mut folders: BTreeSet<String> = self.replaced(tree)?;
         folders.insert(self.directory.clone());
         if let Some(work) = &self.work {
@@ -140,7 +146,7 @@ impl Module {
             members = select(tree, &everything)?;
             links_leave(tree, &members, &everything)?;
         }
-        Ok(tree.digest(&members))
+        Ok(context.tree_digest(tree, &members)?)
     }
 
     /// Whether anything outside the source is required.
