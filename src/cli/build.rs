@@ -129,6 +129,15 @@ impl Build {
             other => other?,
         };
         self.write_files(&built)?;
+        if places
+            .iter()
+            .all(|place| matches!(place, ImageName::Layout { .. }))
+        {
+            let tag = format!("HOST/PROJECT/{}:{}", built.name, built.version);
+            let what = self.source.what.join(" ");
+            let text = format!("karisimbi build {what} -t {tag} --push");
+            session.reporter.line(Verb::Next, text);
+        }
         self.print(&built, line)
     }
 
@@ -175,7 +184,7 @@ fn explain(record: &BuildRecord, session: &Session) {
     match &record.explanation {
         None => say("this target was not built here before".to_owned()),
         Some(changes) if changes.is_empty() => {
-            say("nothing changed since the last build".to_owned())
+            say("nothing changed since the last build".to_owned());
         }
         Some(changes) => {
             for change in changes {

@@ -117,19 +117,53 @@ pub(super) fn root_digest(images: &[Image], index: Option<&Document>) -> Option<
         .or_else(|| images.first().map(|image| image.manifest.digest))
 }
 
-/// One line for each image, and the size report.
-pub(super) fn report(images: &[Image], session: &Session) {
-    for image in images {
+/// Packages that the size report names, largest first.
+const NAMED_PACKAGES: usize = 5;
+
+/// One line for each image, then the size report: bytes by layer, and by package where a layer
+/// holds several.
+pub(super) fn report(
+    plan: &Plan,
+    layers: &Layers,
+    images: &[Image],
+    request: &Request,
+    session: &Session,
+) {
+    for (plan, image) in plan.images.iter().zip(images) {
         let bytes: u64 = image.layers.iter().map(|layer| layer.descriptor.size).sum();
-        session.reporter.line(
-            Verb::Image,
-            format!(
-                "{} layers, {}, {}, {}",
-                image.layers.len(),
-                human_bytes(bytes),
-                image.platform,
-                image.manifest.digest
-            ),
+        let text = format!(
+            "{} layers, {}, {}, {}",
+            image.layers.len(),
+            human_bytes(bytes),
+            image.platform,
+            image.manifest.digest
         );
+        session.reporter.line(Verb::Image, text);
+        for layer in obtained(plan, layers, request) {
+            let packages = largest(&layer.record.summary);
+            if packages.len() > 1 {
+                let text = format!("{}: {}", layer.name, packages.join(", "));
+                session.reporter.line(Verb::Size, text);
+            }
+        }
     }
+}
+
+fn largest(summary: &LayerSummary) -> Vec<String> {
+    let mut packages: Vec<(&String, &u64)> = summary.packages.iter().collect();
+    packages.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+    let mut named: Vec<String> = packages
+        .iter()
+        .take(NAMED_PACKAGES)
+        .map(|(name, bytes)| format!("{name} {}", human_bytes(**bytes)))
+        .collect();
+    if packages.len() > NAMED_PACKAGES {
+        let rest: u64 = packages[NAMED_PACKAGES..]
+            .iter()
+            .map(|(_, bytes)| **bytes)
+            .sum();
+        let count = packages.len() - NAMED_PACKAGES;
+        named.push(format!("{count} more {}", human_bytes(rest)));
+    }
+    named
 }

@@ -142,22 +142,22 @@ fn compare(
 }
 
 fn report(layer: &Obtained, session: &Session) {
-    let size = human_bytes(layer.record.descriptor.size);
-    let (verb, text) = match layer.origin {
-        Origin::Record => (
-            Verb::Reused,
-            format!("{}, {size}: nothing changed", layer.name),
-        ),
-        Origin::EqualOutput => (
-            Verb::Reused,
-            format!("{}, {size}: its step wrote the same bytes", layer.name),
-        ),
-        Origin::Built => (
-            Verb::Built,
-            format!("{}, {size}, {} ms", layer.name, layer.milliseconds),
-        ),
+    let Obtained { name, record, .. } = layer;
+    let size = human_bytes(record.descriptor.size);
+    let (verb, why) = match layer.origin {
+        Origin::Record => (Verb::Reused, "no field of its key changed".to_owned()),
+        Origin::EqualOutput => (Verb::Reused, "its step wrote the same bytes".to_owned()),
+        Origin::Built if layer.milliseconds < 1000 => {
+            (Verb::Built, format!("{} ms", layer.milliseconds))
+        }
+        Origin::Built => {
+            let tenths = layer.milliseconds / 100;
+            (Verb::Built, format!("{}.{} s", tenths / 10, tenths % 10))
+        }
     };
-    session.reporter.line(verb, text);
+    session
+        .reporter
+        .line(verb, format!("{name}, {size}: {why}"));
 }
 
 /// Builds a layer whose key has no record.

@@ -201,7 +201,7 @@ pub fn build_prepared(
     }
     finish::audit(&prepared.plan, &layers, request, session)?;
     let (images, index) = finish::assemble(&prepared, &layers, request)?;
-    finish::report(&images, session);
+    finish::report(&prepared.plan, &layers, &images, request, session);
     let record = record::make(
         request,
         &prepared,

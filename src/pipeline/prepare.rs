@@ -7,7 +7,7 @@ use crate::image::Document;
 use crate::layer::Descriptor;
 use crate::net::Reach;
 use crate::plan::{Evidence, Plan};
-use crate::progress::Verb;
+use crate::progress::{Verb, human_bytes};
 use crate::recipe::{self, Context, Recipe};
 use crate::reference::{Reference, Repository};
 
@@ -56,11 +56,7 @@ pub fn detect(request: &Request) -> Result<(&'static dyn Recipe, Evidence), Pipe
 /// # Errors
 /// Those of the recipe and the base.
 pub fn prepare(request: &Request, session: &Session) -> Result<Prepared, PipelineError> {
-    let (recipe, evidence) = detect(request)?;
-    let facts = evidence.facts.join(", ");
-    session
-        .reporter
-        .line(Verb::Detected, format!("{}: {facts}", recipe.name()));
+    let (recipe, _) = detect(request)?;
     let targets = targets(request, recipe, session)?;
     let context = Context {
         store: &session.store,
@@ -72,6 +68,13 @@ pub fn prepare(request: &Request, session: &Session) -> Result<Prepared, Pipelin
     let plan = recipe
         .plan(&request.tree, &request.options, &targets, &context)
         .map_err(PipelineError::Part)?;
+    let facts = plan.evidence.facts.join(", ");
+    session
+        .reporter
+        .line(Verb::Detected, format!("{}: {facts}", recipe.name()));
+    for target in &targets {
+        report_base(target, session);
+    }
     let name = image_name(request, &plan);
     let version = image_version(request, &plan);
     Ok(Prepared {
@@ -136,6 +139,19 @@ fn targets(
             })
         })
         .collect()
+}
+
+fn report_base(target: &Target, session: &Session) {
+    let base = &target.base;
+    let size: u64 = base.layers.iter().map(|layer| layer.descriptor.size).sum();
+    let libc = target.facts.libc.as_deref().unwrap_or("no C library");
+    let text = format!(
+        "base {}, {}, {libc}, {}",
+        base.name,
+        human_bytes(size),
+        target.platform
+    );
+    session.reporter.line(Verb::Resolved, text);
 }
 
 /// The deployment's name, else the source's own, else the folder's.

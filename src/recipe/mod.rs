@@ -50,7 +50,7 @@ pub struct Options {
     pub files: Vec<FileMapping>,
     /// Commit of the source, when it is known: for version stamping and annotations.
     pub revision: Option<Revision>,
-    /// SOURCE_DATE_EPOCH, else the commit's time: seconds since 1970.
+    /// `SOURCE_DATE_EPOCH`, else the commit's time: seconds since 1970.
     pub created: Option<i64>,
 }
 
