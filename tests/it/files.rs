@@ -194,6 +194,56 @@ fn the_key_knows_contents_modes_and_places() {
     assert_ne!(plain, key(&mappings(&[("a", "/a", None)])));
 }
 
+type Mappings = &'static [(&'static str, &'static str, Option<u32>)];
+
+/// Mappings, the code, and words of the message.
+const WRONG: [(Mappings, &str, &str); 12] = [
+    (
+        &[("b", "/b", None)],
+        "FILES-LINK",
+        "b/up: is a symbolic link out of b (../../etc/passwd)",
+    ),
+    (&[("d", "/d", None)], "FILES-LINK", "(/etc/passwd)"),
+    (
+        &[("link", "/l", None)],
+        "FILES-LINK",
+        "link: is a symbolic link",
+    ),
+    (
+        &[("a", "/a", None), ("a/x", "/a/x", None)],
+        "LAYER-DUPLICATE",
+        "a/x: comes from two sources",
+    ),
+    (
+        &[("a/x", "/z", None), ("a", "/z", None)],
+        "LAYER-DUPLICATE",
+        "z: comes from two sources",
+    ),
+    (&[("nope", "/a", None)], "FILES-MISSING", "from nope"),
+    (
+        &[("c", "/a", None)],
+        "FILES-EMPTY",
+        ".dockerignore leaves nothing",
+    ),
+    (
+        &[("../x", "/a", None)],
+        "FILES-PATH",
+        "from \"../x\": must lie in the source",
+    ),
+    (
+        &[("/etc", "/a", None)],
+        "FILES-PATH",
+        "must lie in the source",
+    ),
+    (
+        &[("a", "a", None)],
+        "FILES-PATH",
+        "to \"a\": must be an absolute path",
+    ),
+    (&[("a", "/../a", None)], "FILES-PATH", "to \"/../a\""),
+    (&[("a", "/a", Some(0o4755))], "FILES-MODE", "4755"),
+];
+
 #[test]
 fn wrong_mappings_are_named() {
     let folder = source(&[
@@ -206,53 +256,8 @@ fn wrong_mappings_are_named() {
     std::os::unix::fs::symlink("a", folder.path().join("link")).unwrap();
     std::fs::create_dir(folder.path().join("d")).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", folder.path().join("d/absolute")).unwrap();
-    for (list, code, said) in [
-        (
-            vec![("b", "/b", None)],
-            "FILES-LINK",
-            "b/up: is a symbolic link out of b (../../etc/passwd)",
-        ),
-        (vec![("d", "/d", None)], "FILES-LINK", "(/etc/passwd)"),
-        (
-            vec![("link", "/l", None)],
-            "FILES-LINK",
-            "link: is a symbolic link",
-        ),
-        (
-            vec![("a", "/a", None), ("a/x", "/a/x", None)],
-            "LAYER-DUPLICATE",
-            "a/x: comes from two sources",
-        ),
-        (
-            vec![("a/x", "/z", None), ("a", "/z", None)],
-            "LAYER-DUPLICATE",
-            "z: comes from two sources",
-        ),
-        (vec![("nope", "/a", None)], "FILES-MISSING", "from nope"),
-        (
-            vec![("c", "/a", None)],
-            "FILES-EMPTY",
-            ".dockerignore leaves nothing",
-        ),
-        (
-            vec![("../x", "/a", None)],
-            "FILES-PATH",
-            "from \"../x\": must lie in the source",
-        ),
-        (
-            vec![("/etc", "/a", None)],
-            "FILES-PATH",
-            "must lie in the source",
-        ),
-        (
-            vec![("a", "a", None)],
-            "FILES-PATH",
-            "to \"a\": must be an absolute path",
-        ),
-        (vec![("a", "/../a", None)], "FILES-PATH", "to \"/../a\""),
-        (vec![("a", "/a", Some(0o4755))], "FILES-MODE", "4755"),
-    ] {
-        let error = plan(folder.path(), &mappings(&list)).unwrap_err();
+    for (list, code, said) in WRONG {
+        let error = plan(folder.path(), &mappings(list)).unwrap_err();
         assert_eq!(error.code(), code, "{list:?}: {error}");
         assert!(error.to_string().contains(said), "{list:?}: {error}");
     }

@@ -50,10 +50,10 @@ pub(super) fn classify(step: &Step, said: &str) -> Reason {
             modules: modules_in(said),
         };
     }
-    if any(&REFUSALS).is_some() {
+    if any(&REFUSALS).is_some() && any(&NO_ROUTE).is_none() {
         return Reason::Private { proxy: proxy() };
     }
-    if any(&UNREACHABLE).is_some() {
+    if any(&UNREACHABLE).or(any(&NO_ROUTE)).is_some() {
         return Reason::Proxy { proxy: proxy() };
     }
     if any(&[
@@ -80,7 +80,15 @@ const REFUSALS: [&str; 8] = [
     "Permission denied (publickey)",
 ];
 
-const UNREACHABLE: [&str; 8] = [
+/// git's words for a network that fails.
+const NO_ROUTE: [&str; 3] = [
+    "Could not resolve host",
+    "Connection timed out",
+    "Failed to connect",
+];
+
+const UNREACHABLE: [&str; 9] = [
+    "reading file://",
     "dial tcp",
     "connection refused",
     "no such host",

@@ -1,11 +1,12 @@
 //! C compilers for cgo.
 
-use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 
 use super::error::GoError;
 use super::options::Cgo;
-use super::toolchain::on_path;
+use super::toolchain::{Stat, on_path};
+use crate::digest::Digest;
 use crate::platform::Platform;
 use crate::recipe::Context;
 
@@ -50,7 +51,7 @@ pub(super) fn find(
     for (name, arguments) in &choices {
         if let Some(program) = on_path(context.env.get("PATH"), name) {
             let mut cc = program.to_string_lossy().into_owned();
-            let version = version(context.env, &cc, arguments);
+            let version = version(context, &program, arguments)?;
             for argument in arguments {
                 cc.push(' ');
                 cc.push_str(argument);
@@ -68,26 +69,34 @@ pub(super) fn find(
     })
 }
 
-/// The first line of `--version`: compilers of equal names differ in what they emit.
-fn version(
-    env: &BTreeMap<String, std::ffi::OsString>,
-    program: &str,
-    arguments: &[String],
-) -> String {
+/// The first line of `--version`: compilers of equal names differ in what they emit. Remembered
+/// by the file's stat.
+fn version(context: &Context<'_>, program: &Path, arguments: &[String]) -> Result<String, GoError> {
+    let stat = Stat::of(program).map(|stat| serde_json::json!(stat));
+    let text = serde_json::json!(["compiler 1", program.to_string_lossy(), arguments, stat]);
+    let key = Digest::of(text.to_string().as_bytes());
+    if let Some(known) = context
+        .store
+        .memo(&key)
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+    {
+        return Ok(known);
+    }
+    let failed = |source| GoError::Toolchain {
+        path: program.to_owned(),
+        source,
+    };
     let output = Command::new(program)
         .args(arguments)
         .arg("--version")
         .env_clear()
-        .envs(env.get("PATH").map(|path| ("PATH", path)))
-        .output();
-    // A compiler that doesn't tell its version will fail with its own words in the build.
-    output.map_or_else(
-        |_| String::new(),
-        |output| {
-            let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            said.lines().next().unwrap_or_default().to_owned()
-        },
-    )
+        .envs(context.env.get("PATH").map(|path| ("PATH", path)))
+        .output()
+        .map_err(failed)?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let version = said.lines().next().unwrap_or_default().to_owned();
+    context.store.put_memo(&key, version.as_bytes())?;
+    Ok(version)
 }
 
 /// GOARCH as compilers name it.

@@ -15,7 +15,7 @@ use crate::store::StoreError;
 pub enum GoError {
     #[error("Go is not on PATH; {module} needs go {wanted} or newer")]
     None { module: String, wanted: String },
-    #[error("{path}: can't be run as the go command")]
+    #[error("{path}: can't be run")]
     Toolchain { path: PathBuf, source: io::Error },
     #[error("{path}: is not a go command: {said}")]
     NotGo { path: PathBuf, said: String },

@@ -219,6 +219,7 @@ mod tests {
     use crate::error::Coded;
 
     const MODULE: &str = "example.org/server/v2";
+    const TOOL: &str = "example.org/t/cmd/tool";
 
     fn packages(paths: &[&str]) -> Vec<Package> {
         paths
@@ -255,63 +256,29 @@ mod tests {
         };
         let none = Wishes::default();
         let tools = "require example.org/t v1.2.3\ntool example.org/t/cmd/tool\n";
+        let b = "cmd/a cmd/b";
         for (paths, rest, wishes, path, name) in [
-            (vec!["cmd/a", "internal/tools/x"], "", none, "./cmd/a", "a"),
+            ("cmd/a internal/tools/x", "", none, "./cmd/a", "a"),
             (
-                vec![
-                    "cmd/a",
-                    "examples/b",
-                    "hack/c",
-                    "e2e",
-                    "integration-tests/z",
-                ],
+                "cmd/a examples/b hack/c e2e integration-tests/z",
                 "",
                 none,
                 "./cmd/a",
                 "a",
             ),
-            (vec!["."], "", none, ".", "server"),
-            (
-                vec!["cmd/a", "cmd/server"],
-                "",
-                none,
-                "./cmd/server",
-                "server",
-            ),
-            (vec!["cmd/a", "cmd/b"], "", repository, "./cmd/b", "b"),
-            (vec![".", "cmd/a", "cmd/b"], "", none, ".", "server"),
-            (vec!["cmd/a", "cmd/b"], "", hinted, "./cmd/b", "b"),
-            (vec!["cmd/a", "cmd/b"], "", named("./cmd/a"), "./cmd/a", "a"),
-            (
-                vec!["cmd/a", "cmd/b"],
-                "",
-                named("cmd/a/main.go"),
-                "./cmd/a",
-                "a",
-            ),
-            (
-                vec!["cmd/a", "cmd/b"],
-                "",
-                named("example.org/server/v2/cmd/a"),
-                "./cmd/a",
-                "a",
-            ),
-            (vec![], tools, none, "example.org/t/cmd/tool", "tool"),
-            (
-                vec!["cmd/a"],
-                tools,
-                named("example.org/t/cmd/tool"),
-                "example.org/t/cmd/tool",
-                "tool",
-            ),
-            (
-                vec!["examples/a"],
-                "",
-                named("./examples/a"),
-                "./examples/a",
-                "a",
-            ),
+            (".", "", none, ".", "server"),
+            ("cmd/a cmd/server", "", none, "./cmd/server", "server"),
+            (b, "", repository, "./cmd/b", "b"),
+            (". cmd/a cmd/b", "", none, ".", "server"),
+            (b, "", hinted, "./cmd/b", "b"),
+            (b, "", named("./cmd/a"), "./cmd/a", "a"),
+            (b, "", named("cmd/a/main.go"), "./cmd/a", "a"),
+            (b, "", named("example.org/server/v2/cmd/a"), "./cmd/a", "a"),
+            ("", tools, none, TOOL, "tool"),
+            ("cmd/a", tools, named(TOOL), TOOL, "tool"),
+            ("examples/a", "", named("./examples/a"), "./examples/a", "a"),
         ] {
+            let paths: Vec<&str> = paths.split_whitespace().collect();
             let found = choose(&go_mod(rest), &packages(&paths), &wishes).unwrap();
             assert_eq!(
                 (found.path.as_str(), found.name.as_str()),

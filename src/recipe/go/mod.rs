@@ -219,11 +219,7 @@ fn plan(
     let (steps, images) = images(&workshop, &main, &ldflags, targets)?;
     let mut facts = facts(&module);
     facts.push(format!("main {}: {}", main.path, main.reason));
-    facts.push(format!(
-        "{} at {}",
-        selected.version,
-        toolchain.program.display()
-    ));
+    facts.push(selected.version.clone());
     let name = if main.version.is_some() {
         &main.name
     } else {

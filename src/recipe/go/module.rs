@@ -154,6 +154,16 @@ impl Module {
         self.mods().any(|go_mod| !go_mod.require.is_empty())
     }
 
+    /// Whether a `replace` line can matter: go ignores those of modules that nothing requires,
+    /// and before go 1.17 go.mod does not list all that are required.
+    fn may_use(&self, module: &str) -> bool {
+        let lists_all: Option<GoVersion> = "1.17".parse().ok();
+        let old = self.go_line().map(|(_, line)| &line.value) < lists_all.as_ref();
+        old || self
+            .mods()
+            .any(|go_mod| go_mod.require.iter().any(|(path, _)| path == module))
+    }
+
     /// The folders that `replace` lines lead to; each lies in the source and holds a module.
     fn replaced(&self, tree: &SourceTree) -> Result<BTreeSet<String>, GoError> {
         let mut folders = BTreeSet::new();
@@ -170,7 +180,11 @@ impl Module {
             std::iter::once((work.directory.as_str(), &work.go_work)).chain(members)
         });
         for (base, go_mod) in own.chain(work) {
-            for line in &go_mod.replace {
+            for line in go_mod
+                .replace
+                .iter()
+                .filter(|line| self.may_use(&line.value.module))
+            {
                 folders.insert(replace_target(tree, base, go_mod, line)?);
             }
         }
@@ -221,14 +235,24 @@ fn find_work(tree: &SourceTree, module: &str) -> Result<Option<Workspace>, GoErr
         let path = join(folder, "go.work");
         if tree.file(&path).is_some() {
             let go_work = read_mod(tree, &path)?;
-            let members: Vec<String> = go_work
-                .uses
-                .iter()
-                .filter_map(|line| resolve(folder, &line.value))
-                .collect();
-            if !members.iter().any(|member| member == module) {
+            let uses = || {
+                go_work
+                    .uses
+                    .iter()
+                    .map(|line| (line, resolve(folder, &line.value)))
+            };
+            if !uses().any(|(_, used)| used.as_deref() == Some(module)) {
                 return Ok(None);
             }
+            let members: Vec<String> = uses()
+                .map(|(line, used)| {
+                    used.ok_or_else(|| GoError::Parse {
+                        file: path.clone(),
+                        line: line.number,
+                        problem: format!("use {} leaves the source", line.value),
+                    })
+                })
+                .collect::<Result<_, _>>()?;
             let others = members.into_iter().filter(|member| member != module);
             let members = others
                 .map(|member| Ok((member.clone(), read_mod(tree, &join(&member, "go.mod"))?)))

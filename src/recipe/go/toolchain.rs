@@ -41,8 +41,9 @@ struct Memo {
     stat: Stat,
 }
 
+/// What changes when a file does, short of its contents.
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
-struct Stat {
+pub(super) struct Stat {
     size: u64,
     mtime: (i64, i64),
     ctime: (i64, i64),
@@ -50,7 +51,8 @@ struct Stat {
 }
 
 impl Stat {
-    fn of(path: &Path) -> Option<Self> {
+    /// Of the file that a path leads to.
+    pub(super) fn of(path: &Path) -> Option<Self> {
         let data = fs_err::metadata(path).ok()?;
         Some(Self {
             size: data.size(),

@@ -5,6 +5,7 @@ use std::process::Command;
 use karisimbi::plan::StepOutcome;
 use karisimbi::recipe::go::GoRecipe;
 use karisimbi::recipe::{Recipe, Revision};
+use tempfile::TempDir;
 
 use super::{MAIN, Workbench, assert_says, none, option, source};
 use crate::support::{run, tool, write};
@@ -207,31 +208,34 @@ fn go_vcs_of_a_repository_that_git_refuses() {
     );
 }
 
+/// A vendored package with cgo and this second file.
+fn with_cgo(stub: &str) -> TempDir {
+    source(&[
+        (
+            "go.mod",
+            "module example.org/x\n\ngo 1.25\n\nrequire example.org/c v1.0.0\n",
+        ),
+        (
+            "main.go",
+            "package main\n\nimport \"example.org/c\"\n\nfunc main() { println(c.Two()) }\n",
+        ),
+        (
+            "vendor/modules.txt",
+            "# example.org/c v1.0.0\n## explicit; go 1.25\nexample.org/c\n",
+        ),
+        (
+            "vendor/example.org/c/c.go",
+            "package c\n\n// static int two(void) { return 2; }\nimport \"C\"\n\nfunc Two() int { return int(C.two()) }\n",
+        ),
+        ("vendor/example.org/c/stub.go", stub),
+    ])
+}
+
 #[test]
 fn cgo_packages_are_found_out() {
     let bench = Workbench::new();
-    let files = |stub: &'static str| {
-        source(&[
-            (
-                "go.mod",
-                "module example.org/x\n\ngo 1.25\n\nrequire example.org/c v1.0.0\n",
-            ),
-            (
-                "main.go",
-                "package main\n\nimport \"example.org/c\"\n\nfunc main() { println(c.Two()) }\n",
-            ),
-            (
-                "vendor/modules.txt",
-                "# example.org/c v1.0.0\n## explicit; go 1.25\nexample.org/c\n",
-            ),
-            (
-                "vendor/example.org/c/c.go",
-                "package c\n\n// static int two(void) { return 2; }\nimport \"C\"\n\nfunc Two() int { return int(C.two()) }\n",
-            ),
-            ("vendor/example.org/c/stub.go", stub),
-        ])
-    };
-    let stubbed = files("//go:build !cgo\n\npackage c\n\nfunc Two() int { panic(\"no cgo\") }\n");
+    let stubbed =
+        with_cgo("//go:build !cgo\n\npackage c\n\nfunc Two() int { panic(\"no cgo\") }\n");
     let plan = bench.plan(stubbed.path(), &none()).unwrap();
     let (notices, _) = bench.run(&plan).unwrap();
     assert_eq!(notices[0].code, "GO-CGO-STUB");
@@ -239,7 +243,7 @@ fn cgo_packages_are_found_out() {
         notices[0].text.starts_with("example.org/c has cgo files"),
         "{notices:?}"
     );
-    let required = files("//go:build ignore\n\npackage c\n");
+    let required = with_cgo("//go:build ignore\n\npackage c\n");
     let error = bench.error(required.path(), &none());
     assert_says(
         &error,

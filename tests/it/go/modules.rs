@@ -76,6 +76,12 @@ fn workspaces_count_when_they_use_the_module_and_lie_in_the_source() {
     // Above the source's root it is not seen.
     let plan = bench.plan(&folder.path().join("lib"), &option("main", "./x"));
     assert_says(&plan.unwrap_err(), "GO-MAIN", &["example.org/lib"]);
+    write(
+        &folder.path().join("go.work"),
+        "go 1.25\nuse (\n\t./app\n\t../x\n)\n",
+    );
+    let error = bench.plan(folder.path(), &options).unwrap_err();
+    assert_says(&error, "GO-MOD", &["go.work:4: use ../x leaves the source"]);
     let alone = bench.plan(&folder.path().join("app"), &none()).unwrap();
     let step = alone.steps.last().unwrap();
     assert_eq!(step.env["GOWORK"], Argument::Text("off".into()));
@@ -288,19 +294,27 @@ fn go_proxy_and_go_private() {
 fn go_replace() {
     let bench = Workbench::new();
     let with = |line: &str| {
-        let go_mod =
-            format!("module example.org/x\n\ngo 1.25\n\nreplace example.org/y => {line}\n");
+        let require = "module example.org/x\n\ngo 1.25\n\nrequire example.org/y v1.0.0\n";
+        let go_mod = format!("{require}replace example.org/y => {line}\n");
         source(&[("go.mod", &go_mod), ("main.go", MAIN)])
     };
     let error = bench.error(with("../y").path(), &none());
     assert_says(
         &error,
         "GO-REPLACE",
-        &["go.mod:5", "example.org/y => ../y", "leaves the source"],
+        &["go.mod:6", "example.org/y => ../y", "leaves the source"],
     );
     let error = bench.error(with("./y").path(), &none());
     assert_says(&error, "GO-REPLACE", &["no go.mod in that folder"]);
-    assert!(with("example.org/fork v1.0.0").path().exists());
+    // Nothing requires it: go ignores the line.
+    let unused = source(&[
+        (
+            "go.mod",
+            "module example.org/x\n\ngo 1.25\n\nreplace example.org/y => ../y\n",
+        ),
+        ("main.go", MAIN),
+    ]);
+    bench.build(unused.path(), &none()).unwrap();
     // Inside the source it is part of the inputs.
     let folder = source(&[
         (

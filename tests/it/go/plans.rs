@@ -4,8 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use karisimbi::digest::Digest;
-use karisimbi::layer::Inputs;
 use karisimbi::layer::key::changes;
+use karisimbi::layer::{Compression, Encoder, EntryKind, Inputs};
 use karisimbi::plan::{Network, Plan};
 use karisimbi::recipe::go::BuildInfo;
 use karisimbi::recipe::{Options, Revision};
@@ -322,4 +322,19 @@ fn the_layer_holds_the_program_and_its_folder() {
     let program = std::fs::read(slots.last().unwrap().join("out")).unwrap();
     assert_eq!(key.fields()["binary"], Digest::of(&program).to_string());
     assert_eq!(key.fields()["path"], "app/http");
+    let (_, encoded) = Encoder::new(1)
+        .encode(Vec::new(), Compression::Gzip, |out| {
+            layer.write(&inputs, out)
+        })
+        .unwrap();
+    let entries = encoded.summary.entries;
+    let shown: Vec<_> = entries
+        .iter()
+        .map(|entry| (entry.path.as_str(), entry.kind))
+        .collect();
+    let expected = [
+        ("app", EntryKind::Directory),
+        ("app/http", EntryKind::Executable),
+    ];
+    assert_eq!(shown, expected);
 }
