@@ -7,8 +7,9 @@ use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
 use super::call::Doing;
-use super::error::{Policy, RegistryError};
+use super::error::RegistryError;
 use super::failure::{Again, Failure};
+use super::policy::Policy;
 use super::wire::Wire;
 use crate::net::{plain_words, retry_after};
 

@@ -16,6 +16,7 @@ mod credentials;
 mod error;
 mod failure;
 mod location;
+mod policy;
 mod pull;
 mod push;
 mod scopes;
@@ -36,7 +37,8 @@ use crate::progress::Reporter;
 use crate::reference::{Reference, Repository, Tag};
 
 pub use credentials::{CredentialPlaces, Credentials, CredentialsError, ExplicitLogin, Secret};
-pub use error::{Policy, RegistryError};
+pub use error::RegistryError;
+pub use policy::Policy;
 
 use scopes::{Access, Scopes};
 use wire::Wire;

@@ -1,7 +1,7 @@
 //! A small registry in memory that fails on order, and keeps a log of what it was asked.
 #![expect(clippy::expect_used, reason = "a rig that fails fails its test")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use karisimbi::digest::Digest;
 
-use crate::registry_server::{PASSWORD, USER};
+use crate::registry_answers::{Answer, Store, answer, respond, worded};
+
+pub(crate) use crate::registry_answers::Login;
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
@@ -21,14 +21,19 @@ pub(crate) struct Asked {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) body: usize,
 }
 
 /// What the rig does instead of answering.
 #[derive(Clone)]
 pub(crate) enum Fault {
-    /// Status, headers, body.
-    Answer(u16, String, String),
+    /// Status and headers.
+    Answer(u16, &'static str),
+    /// Status, error code and message, as registries word errors.
+    Says(u16, &'static str, &'static str),
+    /// Status and where to go on.
+    Onward(u16, String),
+    /// Status and HTML, as proxies answer.
+    Html(u16),
     /// Resets the connection after so many bytes of the body.
     ResetRequest(usize),
     /// Does what was asked and resets the connection.
@@ -45,6 +50,19 @@ pub(crate) enum Fault {
     Expire,
 }
 
+impl Fault {
+    /// What is said instead of the right answer, if this fault says anything.
+    fn answer(&self) -> Option<Answer> {
+        Some(match self {
+            Self::Answer(status, headers) => answer(*status, *headers, ""),
+            Self::Says(status, code, message) => worded(*status, "", code, message),
+            Self::Onward(status, to) => answer(*status, format!("Location: {to}\r\n"), ""),
+            Self::Html(status) => answer(*status, "Server: nginx\r\n", "<html>"),
+            _ => return None,
+        })
+    }
+}
+
 /// When a fault strikes.
 pub(crate) struct Rule {
     method: &'static str,
@@ -55,21 +73,11 @@ pub(crate) struct Rule {
     fault: Fault,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Login {
-    Open,
-    /// Like Harbor: tokens, `Basic` to a bad token, an empty challenge for an unknown project.
-    Harbor,
-}
-
 #[derive(Default)]
 struct State {
     log: Vec<Asked>,
     rules: Vec<Rule>,
-    blobs: BTreeMap<String, Vec<u8>>,
-    manifests: BTreeMap<String, (String, Vec<u8>)>,
-    tokens: BTreeSet<String>,
-    count: usize,
+    store: Store,
 }
 
 /// The running rig.
@@ -77,20 +85,6 @@ pub(crate) struct Rig {
     state: Arc<Mutex<State>>,
     port: u16,
     stop: Arc<AtomicBool>,
-}
-
-struct Answer {
-    status: u16,
-    headers: String,
-    body: Vec<u8>,
-}
-
-fn answer(status: u16, headers: impl Into<String>, body: impl Into<Vec<u8>>) -> Answer {
-    Answer {
-        status,
-        headers: headers.into(),
-        body: body.into(),
-    }
 }
 
 impl Rig {
@@ -149,15 +143,11 @@ impl Rig {
             .collect()
     }
 
-    pub(crate) fn forget_log(&self) {
-        self.state.lock().expect("a lock").log.clear();
-    }
-
     /// Puts a blob or manifest in, without any request.
     pub(crate) fn put_blob(&self, repository: &str, bytes: &[u8]) {
         let key = format!("{repository}@{}", Digest::of(bytes));
         let mut state = self.state.lock().expect("a lock");
-        state.blobs.insert(key, bytes.to_vec());
+        state.store.blobs.insert(key, bytes.to_vec());
     }
 }
 
@@ -177,28 +167,14 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>, login: Login, port: u16) 
         return None;
     }
     let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut line = String::new();
-    reader
-        .read_line(&mut line)
-        .ok()
-        .filter(|count| *count > 0)?;
-    let mut words = line.split(' ').map(str::to_owned);
-    let (method, path) = (words.next()?, words.next()?);
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        let Some((name, value)) = line.trim_end().split_once(": ") else {
-            break;
-        };
-        headers.insert(name.to_lowercase(), value.to_owned());
-    }
-    let fault = strike(state, &method, &path);
+    let asked = read_head(&mut reader)?;
+    let fault = strike(state, &asked.method, &asked.path);
     if let Some(Fault::Deaf) = fault {
         thread::sleep(Duration::from_secs(2));
         return None;
     }
-    let length: usize = headers
+    let length: usize = asked
+        .headers
         .get("content-length")
         .and_then(|length| length.parse().ok())
         .unwrap_or(0);
@@ -208,24 +184,21 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>, login: Login, port: u16) 
     };
     let mut body = vec![0; wanted];
     let received = reader.read_exact(&mut body);
-    let asked = Asked {
-        method,
-        path,
-        headers,
-        body: wanted,
-    };
     state.lock().expect("a lock").log.push(asked.clone());
     received.ok()?;
     if let Some(Fault::ResetRequest(_)) = fault {
         reset(stream);
         return None;
     }
-    let mut given = match &fault {
-        Some(Fault::Answer(status, headers, body)) => {
-            answer(*status, headers.as_str(), body.as_str())
-        }
-        _ => respond(state, &asked, &body, login, port),
-    };
+    let mut given = fault.as_ref().and_then(Fault::answer).unwrap_or_else(|| {
+        respond(
+            &mut state.lock().expect("a lock").store,
+            &asked,
+            &body,
+            login,
+            port,
+        )
+    });
     match fault {
         Some(Fault::LoseAnswer) => {
             reset(stream);
@@ -238,12 +211,9 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>, login: Login, port: u16) 
         Some(Fault::FlipBit) => given.body[0] ^= 1,
         _ => {}
     }
-    let length = match given.headers.contains("Content-Length") {
-        true => String::new(),
-        false => format!("Content-Length: {}\r\n", given.body.len()),
-    };
+    let length = given.body.len();
     let head = format!(
-        "HTTP/1.1 {} X\r\n{length}{}\r\n",
+        "HTTP/1.1 {} X\r\nContent-Length: {length}\r\n{}\r\n",
         given.status, given.headers
     );
     stream.write_all(head.as_bytes()).ok()?;
@@ -255,6 +225,28 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>, login: Login, port: u16) 
         stream.write_all(&given.body).ok()?;
     }
     Some(())
+}
+
+/// Request line and headers.
+fn read_head(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let mut words = line.split(' ').map(str::to_owned);
+    let (method, path) = (words.next()?, words.next()?);
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else {
+            break;
+        };
+        headers.insert(name.to_lowercase(), value.to_owned());
+    }
+    Some(Asked {
+        method,
+        path,
+        headers,
+    })
 }
 
 fn strike(state: &Mutex<State>, method: &str, path: &str) -> Option<Fault> {
@@ -269,7 +261,7 @@ fn strike(state: &Mutex<State>, method: &str, path: &str) -> Option<Fault> {
     rule.times -= 1;
     let fault = rule.fault.clone();
     if let Fault::Expire = fault {
-        state.tokens.clear();
+        state.store.tokens.clear();
     }
     Some(fault)
 }
@@ -285,167 +277,4 @@ fn reset(stream: &TcpStream) {
     copy.set_nonblocking(true).expect("a socket");
     let socket = tokio::net::TcpStream::from_std(copy).expect("a socket");
     socket.set_zero_linger().expect("a socket");
-}
-
-fn respond(state: &Mutex<State>, asked: &Asked, body: &[u8], login: Login, port: u16) -> Answer {
-    let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
-    let query: BTreeMap<String, String> = url::form_urlencoded::parse(query.as_bytes())
-        .into_owned()
-        .collect();
-    let mut state = state.lock().expect("a lock");
-    if path == "/service/token" {
-        return token(&mut state, asked);
-    }
-    if login == Login::Harbor
-        && let Some(refusal) = refusal(&state, asked, port)
-    {
-        return refusal;
-    }
-    let Some(rest) = path.strip_prefix("/v2/").filter(|rest| !rest.is_empty()) else {
-        return answer(200, "", "{}");
-    };
-    if let Some((repository, session)) = rest.split_once("/blobs/uploads/") {
-        return upload(&mut state, repository, session, &query, body);
-    }
-    if let Some((repository, digest)) = rest.split_once("/blobs/") {
-        let blob = state.blobs.get(&format!("{repository}@{digest}"));
-        return blob.map_or_else(|| missing("BLOB_UNKNOWN"), |blob| ranged(asked, blob));
-    }
-    let Some((repository, name)) = rest.split_once("/manifests/") else {
-        return missing("NAME_UNKNOWN");
-    };
-    let key = format!("{repository}:{name}");
-    if asked.method == "PUT" {
-        let digest = Digest::of(body).to_string();
-        let kind = asked
-            .headers
-            .get("content-type")
-            .cloned()
-            .unwrap_or_default();
-        let by_digest = format!("{repository}:{digest}");
-        state
-            .manifests
-            .insert(by_digest, (kind.clone(), body.to_vec()));
-        state.manifests.insert(key, (kind, body.to_vec()));
-        return answer(201, format!("Docker-Content-Digest: {digest}\r\n"), "");
-    }
-    match state.manifests.get(&key) {
-        Some((kind, bytes)) => {
-            let digest = Digest::of(bytes);
-            let headers = format!("Content-Type: {kind}\r\nDocker-Content-Digest: {digest}\r\n");
-            answer(200, headers, bytes.clone())
-        }
-        None => missing("MANIFEST_UNKNOWN"),
-    }
-}
-
-fn missing(code: &str) -> Answer {
-    answer(
-        404,
-        "",
-        format!(r#"{{"errors":[{{"code":"{code}","message":"unknown"}}]}}"#),
-    )
-}
-
-fn ranged(asked: &Asked, blob: &[u8]) -> Answer {
-    let from = asked.headers.get("range").and_then(|range| {
-        range
-            .strip_prefix("bytes=")?
-            .strip_suffix('-')?
-            .parse::<usize>()
-            .ok()
-    });
-    match from {
-        Some(from) => {
-            let (last, all) = (blob.len() - 1, blob.len());
-            let range = format!("Content-Range: bytes {from}-{last}/{all}\r\n");
-            answer(206, range, &blob[from..])
-        }
-        None => answer(200, "", blob),
-    }
-}
-
-fn upload(
-    state: &mut State,
-    repository: &str,
-    session: &str,
-    query: &BTreeMap<String, String>,
-    body: &[u8],
-) -> Answer {
-    if !session.is_empty() {
-        let digest = Digest::of(body).to_string();
-        if query.get("digest") != Some(&digest)
-            || query.get("_state").is_none_or(|s| s != "a+b/c==")
-        {
-            return answer(
-                400,
-                "",
-                r#"{"errors":[{"code":"DIGEST_INVALID","message":"no match"}]}"#,
-            );
-        }
-        state
-            .blobs
-            .insert(format!("{repository}@{digest}"), body.to_vec());
-        return answer(201, "", "");
-    }
-    if let (Some(digest), Some(from)) = (query.get("mount"), query.get("from"))
-        && let Some(blob) = state.blobs.get(&format!("{from}@{digest}")).cloned()
-    {
-        state.blobs.insert(format!("{repository}@{digest}"), blob);
-        return answer(201, "", "");
-    }
-    state.count += 1;
-    let location = format!(
-        "Location: /v2/{repository}/blobs/uploads/{}?_state=a%2Bb/c%3D%3D\r\n",
-        state.count
-    );
-    answer(202, location, "")
-}
-
-fn token(state: &mut State, asked: &Asked) -> Answer {
-    let basic = format!("Basic {}", STANDARD.encode(format!("{USER}:{PASSWORD}")));
-    match asked.headers.get("authorization") {
-        Some(login) if *login == basic => {
-            state.count += 1;
-            let token = format!("token-{}", state.count);
-            state.tokens.insert(format!("Bearer {token}"));
-            answer(
-                200,
-                "",
-                format!(r#"{{"token":"{token}","expires_in":1800}}"#),
-            )
-        }
-        _ => answer(
-            401,
-            "",
-            r#"{"errors":[{"code":"UNAUTHORIZED","message":"unauthorized"}]}"#,
-        ),
-    }
-}
-
-fn refusal(state: &State, asked: &Asked, port: u16) -> Option<Answer> {
-    let unauthorized = |challenge: String, words: &str| {
-        let body = format!(r#"{{"errors":[{{"code":"UNAUTHORIZED","message":"{words}"}}]}}"#);
-        Some(answer(
-            401,
-            format!("WWW-Authenticate: {challenge}\r\n"),
-            body,
-        ))
-    };
-    match asked.headers.get("authorization") {
-        None => unauthorized(
-            format!(
-                r#"Bearer realm="http://127.0.0.1:{port}/service/token",service="harbor-registry",scope="x""#
-            ),
-            "unauthorized",
-        ),
-        Some(token) if !state.tokens.contains(token) => {
-            unauthorized(r#"Basic realm="harbor""#.to_owned(), "unauthorized")
-        }
-        Some(_) if asked.path.contains("/nope/") => unauthorized(
-            String::new(),
-            "project nope not found: project nope not found",
-        ),
-        Some(_) => None,
-    }
 }

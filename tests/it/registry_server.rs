@@ -319,15 +319,15 @@ fn key_id(key: &PathBuf) -> String {
         .output()
         .expect("a public key");
     let digest = Digest::of(&output.stdout);
-    let bits: String = digest.as_bytes()[..30]
+    let bits: Vec<u8> = digest.as_bytes()[..30]
         .iter()
-        .map(|byte| format!("{byte:08b}"))
+        .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1))
         .collect();
-    let letters: Vec<char> = (0..bits.len())
-        .step_by(5)
-        .map(|at| {
-            let value = usize::from_str_radix(&bits[at..at + 5], 2).expect("bits");
-            char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[value])
+    let letters: Vec<char> = bits
+        .chunks(5)
+        .map(|five| {
+            let value = five.iter().fold(0, |value, bit| value << 1 | bit);
+            char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[usize::from(value)])
         })
         .collect();
     letters
