@@ -82,7 +82,10 @@ pub const VARIABLES: &[Variable] = &[
     ),
     own("REGISTRY_PASSWORD", "password of REGISTRY_USERNAME"),
     own("XDG_RUNTIME_DIR", "parent of `containers/auth.json`"),
-    own("XDG_CONFIG_HOME", "parent of `containers/auth.json`"),
+    network(
+        "XDG_CONFIG_HOME",
+        "parent of `containers/auth.json` and of the go command's `env` file",
+    ),
     network("PATH", "where `go` and `git` are found"),
     network("SSL_CERT_FILE", "bundle of trusted certificates"),
     network("SSL_CERT_DIR", "folder of trusted certificates"),
@@ -157,28 +160,21 @@ impl Environment {
 
     /// What tools that fetch may see.
     pub fn for_tools(&self) -> BTreeMap<String, OsString> {
-        VARIABLES
-            .iter()
-            .filter(|variable| variable.scope != Scope::Own)
-            .filter_map(|v| {
-                self.values
-                    .get(v.name)
-                    .map(|value| (v.name.to_owned(), value.clone()))
-            })
-            .chain(
-                self.values
-                    .get("HOME")
-                    .map(|home| ("HOME".to_owned(), home.clone())),
-            )
-            .chain(
-                self.values
-                    .range(GIT_CONFIG_PREFIX.to_owned()..)
-                    .map_while(|(name, value)| {
-                        let git = name.starts_with(GIT_CONFIG_PREFIX);
-                        git.then(|| (name.clone(), value.clone()))
-                    }),
-            )
-            .collect()
+        let shared = |name: &str| {
+            let listed = VARIABLES.iter().find(|variable| variable.name == name);
+            listed.is_none_or(|variable| variable.scope != Scope::Own) || name == "HOME"
+        };
+        let mut tools = self.values.clone();
+        tools.retain(|name, _| shared(name));
+        // Go's own HOME is a private folder: without this it would not find the user's logins.
+        if let Some(netrc) = self.path("HOME").map(|home| home.join(".netrc"))
+            && netrc.is_file()
+        {
+            tools
+                .entry("NETRC".to_owned())
+                .or_insert(netrc.into_os_string());
+        }
+        tools
     }
 
     /// The current directory, for paths that are typed relative to it.
