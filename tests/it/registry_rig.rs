@@ -23,6 +23,13 @@ pub(crate) struct Asked {
     pub(crate) headers: BTreeMap<String, String>,
 }
 
+impl Asked {
+    fn length(&self) -> usize {
+        let length = self.headers.get("content-length");
+        length.and_then(|length| length.parse().ok()).unwrap_or(0)
+    }
+}
+
 /// What the rig does instead of answering.
 #[derive(Clone)]
 pub(crate) enum Fault {
@@ -173,11 +180,7 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>, login: Login, port: u16) 
         thread::sleep(Duration::from_secs(2));
         return None;
     }
-    let length: usize = asked
-        .headers
-        .get("content-length")
-        .and_then(|length| length.parse().ok())
-        .unwrap_or(0);
+    let length = asked.length();
     let wanted = match fault {
         Some(Fault::ResetRequest(after)) => after.min(length),
         _ => length,
