@@ -179,6 +179,14 @@ pub(super) fn error(error: &AnyError) {
     write_stderr(&text);
 }
 
+/// Prints what is known of a bug of ours.
+pub(super) fn bug(what: &str) {
+    write_stderr(&format!(
+        "error[BUG]: {what}\nhint: this is a bug in karisimbi {}; please report it with the command",
+        env!("CARGO_PKG_VERSION")
+    ));
+}
+
 fn write_stderr(text: &str) {
     let mut stderr = io::stderr().lock();
     // Without a stderr there is nobody to tell.
