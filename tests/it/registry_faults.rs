@@ -18,7 +18,7 @@ pub(crate) fn settings() -> NetSettings {
     NetSettings {
         patience: Patience {
             pause: Duration::from_millis(10),
-            stall: Duration::from_millis(300),
+            stall: Duration::from_secs(1),
             ..Patience::default()
         },
         ..NetSettings::default()
