@@ -185,7 +185,9 @@ impl Net {
         request: RequestBuilder,
         sent: Option<&Sent>,
     ) -> Result<Response, NetError> {
-        let request = request.build().map_err(NetError::Setup)?;
+        let request = request
+            .build()
+            .map_err(|error| NetError::Setup(error.without_url()))?;
         let url = request.url().clone();
         let mut answer = std::pin::pin!(self.client.execute(request));
         let mut seen = sent.map_or(0, Sent::bytes);

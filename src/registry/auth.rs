@@ -207,15 +207,23 @@ impl Account {
             Ok(response) => response.status() == StatusCode::BAD_REQUEST,
             Err(failure) => matches!(&failure.error, RegistryError::Net(NetError::Lost { .. })),
         };
-        let response = match met {
-            _ if may_be_tls && state.home.scheme() == "http" => {
-                let tls = Url::parse(&state.home.as_str().replacen("http:", "https:", 1));
-                let tls = tls.map_err(|_syntax| no_address(&self.host))?;
-                let response = self.ping(wire, &tls).await?;
-                state.home = tls;
-                response
+        let response = if may_be_tls && state.home.scheme() == "http" {
+            let tls = Url::parse(&state.home.as_str().replacen("http:", "https:", 1));
+            let tls = tls.map_err(|_syntax| no_address(&self.host))?;
+            match self.ping(wire, &tls).await {
+                Ok(response) => {
+                    state.home = tls;
+                    response
+                }
+                // It was plain HTTP after all, and the first answer counts.
+                Err(Failure {
+                    error: RegistryError::Net(NetError::SpeaksHttp { .. } | NetError::Lost { .. }),
+                    ..
+                }) => met?,
+                Err(failure) => return Err(failure),
             }
-            met => met?,
+        } else {
+            met?
         };
         state.scheme = match response.status() {
             StatusCode::UNAUTHORIZED => {

@@ -347,10 +347,29 @@ impl Coded for RegistryError {
 fn refused_hint(user: &str) -> String {
     let word = user.trim_start_matches("robot");
     let bare = user.starts_with("robot") && word.chars().count() <= 1;
-    if bare || (user.contains('+') && !user.contains('$')) {
+    if bare || (user.contains('+') && !user.contains(['$', '@'])) {
         // `robot$project+name` inside double quotes loses what a shell takes for a variable.
         "the name lost its \"$…\": quote it in single quotes".to_owned()
     } else {
         "is the password or robot secret wrong, expired or disabled?".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_robot_that_lost_its_project_is_recognised() {
+        for (user, lost) in [
+            ("robot", true),
+            ("robot+ci", true),
+            ("robot$shop+ci", false),
+            ("robotics", false),
+            ("someone+work@h.example", false),
+        ] {
+            let hint = refused_hint(user);
+            assert_eq!(hint.contains("single quotes"), lost, "{user}: {hint}");
+        }
     }
 }

@@ -24,7 +24,7 @@ use super::pull::{LARGEST_MANIFEST, announced_digest, announced_length};
 use super::scopes::{Access, Scopes};
 use super::wire::Wire;
 use super::{BlobOutcome, BlobSource};
-use crate::digest::Digest;
+use crate::digest::{Digest, Hashing};
 use crate::layer::Descriptor;
 use crate::net::{Feed, StreamBody};
 use crate::reference::{Repository, Tag};
@@ -88,7 +88,7 @@ impl Wire {
             }
             doing.scopes = scopes;
         }
-        check_size(descriptor, source)?;
+        check_source(descriptor, source)?;
         let attempts = self
             .persist(async |number| {
                 // The answer to an upload that succeeded may have been lost.
@@ -316,7 +316,7 @@ struct Outlet {
 }
 
 /// Files and bytes that are not those of the descriptor are found before any request.
-fn check_size(descriptor: &Descriptor, source: &BlobSource) -> Result<(), RegistryError> {
+fn check_source(descriptor: &Descriptor, source: &BlobSource) -> Result<(), RegistryError> {
     let unreadable = |source| RegistryError::Source {
         digest: descriptor.digest,
         source,
@@ -330,6 +330,12 @@ fn check_size(descriptor: &Descriptor, source: &BlobSource) -> Result<(), Regist
         let words = format!("{found} bytes instead of {}", descriptor.size);
         return Err(unreadable(io::Error::other(words)));
     }
+    // Files prove it while they are sent.
+    if let BlobSource::Bytes(bytes) = source
+        && Digest::of(bytes) != descriptor.digest
+    {
+        return Err(unreadable(io::Error::other("other bytes of the same size")));
+    }
     Ok(())
 }
 
@@ -340,21 +346,30 @@ fn send_file(path: &Path, out: &Outlet) -> Result<(), Failure> {
             source,
         })
     };
-    let mut file = fs_err::File::open(PathBuf::from(path)).map_err(unreadable)?;
-    let mut done = 0;
-    while done < out.size {
+    let mut file = Hashing::new(fs_err::File::open(PathBuf::from(path)).map_err(unreadable)?);
+    let mut held = Bytes::new();
+    while file.length() < out.size {
         let mut part = vec![0; PART];
         let count = file.read(&mut part).map_err(unreadable)?;
         if count == 0 {
-            let words = format!("{} ended after {done} bytes", path.display());
+            let words = format!("{} ended after {} bytes", path.display(), file.length());
             return Err(unreadable(io::Error::other(words)));
         }
         part.truncate(count);
-        done += count as u64;
-        if out.feed.blocking_send(Ok(Bytes::from(part))).is_err() {
+        let before = std::mem::replace(&mut held, Bytes::from(part));
+        if !before.is_empty() && out.feed.blocking_send(Ok(before)).is_err() {
             return Ok(());
         }
-        out.bar.at(done);
+        out.bar.at(file.length());
     }
+    // The end is withheld until the file has proved to be the blob: a damaged one would look like
+    // damage on the way.
+    let (_, digest, _) = file.finish();
+    if digest != out.digest {
+        let words = format!("{} holds {digest} instead", path.display());
+        return Err(unreadable(io::Error::other(words)));
+    }
+    // Closed: the answer came before the end, and says why.
+    let _closed = out.feed.blocking_send(Ok(held));
     Ok(())
 }

@@ -257,3 +257,28 @@ fn no_token(account: &Account, words: &str) -> RegistryError {
         words: words.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_replaced_before_they_expire() {
+        for (life, used) in [(1800, 1440), (300, 240), (60, 30), (30, 15), (0, 0)] {
+            assert_eq!(useful_life(life), Duration::from_secs(used), "{life}");
+        }
+    }
+
+    #[test]
+    fn what_a_token_grants_is_read_from_it() {
+        let claims = |json: &str| Claims::of(&format!("e30.{}.x", URL_SAFE_NO_PAD.encode(json)));
+        let access = r#"{"access":[{"type":"repository","name":"p/a","actions":["pull","push"]},
+            {"type":"repository","name":"p/b","actions":["*"]},
+            {"type":"repository","name":"p/c","actions":null}]}"#;
+        let claims_of_all = claims(access).unwrap();
+        for (path, push) in [("p/a", true), ("p/b", true), ("p/c", false), ("p/d", false)] {
+            assert_eq!(claims_of_all.grants_push(path), push, "{path}");
+        }
+        assert!(claims("{}").is_none() && Claims::of("opaque").is_none());
+    }
+}

@@ -209,6 +209,21 @@ fn an_unknown_authority_is_named_and_a_bad_ca_file_is_an_error() {
     assert!(error.to_string().contains("unknown authority"), "{error}");
     assert!(error.hint().unwrap().contains("--ca-file"));
 
+    let own_folder = tempfile::tempdir().unwrap();
+    fs_err::copy(registry.ca_file(), own_folder.path().join("ca.pem")).unwrap();
+    for trusting in [
+        NetSettings {
+            ssl_cert_file: Some(registry.ca_file()),
+            ..NetSettings::default()
+        },
+        NetSettings {
+            ssl_cert_dir: Some(own_folder.path().to_owned()),
+            ..NetSettings::default()
+        },
+    ] {
+        image.push(&self::client(&trusting, None).0, &name).unwrap();
+    }
+
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("bad.pem");
     for text in [

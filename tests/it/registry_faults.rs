@@ -18,7 +18,7 @@ pub(crate) fn settings() -> NetSettings {
     NetSettings {
         patience: Patience {
             pause: Duration::from_millis(10),
-            stall: Duration::from_millis(300),
+            stall: Duration::from_secs(1),
             ..Patience::default()
         },
         ..NetSettings::default()
@@ -42,7 +42,8 @@ pub(crate) const UPLOAD: &str = "/blobs/uploads/";
 type Passing = (&'static str, (&'static str, &'static str), Fault, usize);
 
 #[rustfmt::skip]
-const PASSING: [Passing; 14] = [
+const PASSING: [Passing; 15] = [
+    ("lost ping", ("GET", "/v2/"), Fault::LoseAnswer, 1),
     ("503", ("PUT", UPLOAD), Fault::Answer(503, ""), 2),
     ("429", ("PUT", UPLOAD), Fault::Answer(429, "Retry-After: 1\r\n"), 2),
     ("429 of POST", ("POST", UPLOAD), Fault::Answer(429, "Retry-After: 1\r\n"), 1),

@@ -154,7 +154,7 @@ fn warnings_of_the_registry_are_shown_once() {
 }
 
 #[test]
-fn a_source_that_is_not_the_blob_is_refused_before_the_upload() {
+fn a_source_that_is_not_the_blob_is_refused() {
     let rig = Rig::start(Login::Open);
     let (client, image) = (client(&settings(), None).0, Image::new());
     let repository = app(&rig).repository;
@@ -170,6 +170,18 @@ fn a_source_that_is_not_the_blob_is_refused_before_the_upload() {
         assert_eq!((error.code(), error.exit()), ("REG-SOURCE", Exit::Failed));
     }
     assert_eq!(rig.asked("POST", "").len(), 0);
+
+    let damaged = image.layer_file.with_extension("damaged");
+    fs_err::write(
+        &damaged,
+        vec![7; usize::try_from(image.layer.size).unwrap()],
+    )
+    .unwrap();
+    let error = client
+        .push_blob(&repository, &image.layer, &BlobSource::File(damaged))
+        .unwrap_err();
+    assert_eq!((error.code(), error.exit()), ("REG-SOURCE", Exit::Failed));
+    assert_eq!(rig.asked("PUT", "").len(), 1, "and it is not tried again");
 }
 
 #[test]

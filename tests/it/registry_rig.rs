@@ -49,9 +49,9 @@ pub(crate) enum Fault {
     CutAnswer(usize),
     /// Changes one bit of the answer's body.
     FlipBit,
-    /// Says nothing for two seconds.
+    /// Says nothing for four seconds.
     Hang,
-    /// Reads nothing of the body for two seconds.
+    /// Reads nothing of the body for four seconds.
     Deaf,
     /// Forgets all tokens, then goes on.
     Expire,
@@ -177,7 +177,7 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>, login: Login, port: u16) 
     let asked = read_head(&mut reader)?;
     let fault = strike(state, &asked.method, &asked.path);
     if let Some(Fault::Deaf) = fault {
-        thread::sleep(Duration::from_secs(2));
+        thread::sleep(Duration::from_secs(4));
         return None;
     }
     let length = asked.length();
@@ -208,7 +208,7 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>, login: Login, port: u16) 
             return None;
         }
         Some(Fault::Hang) => {
-            thread::sleep(Duration::from_secs(2));
+            thread::sleep(Duration::from_secs(4));
             return None;
         }
         Some(Fault::FlipBit) => given.body[0] ^= 1,
