@@ -53,11 +53,17 @@ impl PipelineError {
 }
 
 fn show(findings: &[Finding]) -> String {
-    let lines: Vec<String> = findings
-        .iter()
-        .map(|finding| format!("{}: {}", finding.code, finding.text))
-        .collect();
-    lines.join("\n")
+    match findings {
+        // Its code is the error's.
+        [finding] => finding.text.clone(),
+        findings => {
+            let lines: Vec<String> = findings
+                .iter()
+                .map(|f| format!("{}: {}", f.code, f.text))
+                .collect();
+            lines.join("\n")
+        }
+    }
 }
 
 impl Coded for PipelineError {

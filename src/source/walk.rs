@@ -242,12 +242,22 @@ fn is_ours(folder: &OwnedFd, names: &[Vec<u8>]) -> bool {
 /// Opens a file below `root` for reading. No component may be a link; a named pipe that took
 /// the file's place does not block.
 pub(super) fn open_beneath(root: &OwnedFd, path: &[u8]) -> io::Result<File> {
+    let last = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    open_each(root, path, last).map(File::from)
+}
+
+/// Opens a folder below `root` for opening what is in it; no component may be a link.
+pub(super) fn open_folder_beneath(root: &OwnedFd, path: &[u8]) -> io::Result<OwnedFd> {
+    open_each(root, path, OFlags::PATH | OFlags::DIRECTORY)
+}
+
+fn open_each(root: &OwnedFd, path: &[u8], last: OFlags) -> io::Result<OwnedFd> {
     let mut components = path.split(|byte| *byte == b'/').peekable();
     let mut folder: Option<OwnedFd> = None;
     while let Some(name) = components.next() {
         let flags = match components.peek() {
             Some(_) => OFlags::PATH | OFlags::DIRECTORY,
-            None => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
+            None => last,
         };
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let above = folder.as_ref().unwrap_or(root);
@@ -258,9 +268,7 @@ pub(super) fn open_beneath(root: &OwnedFd, path: &[u8]) -> io::Result<File> {
             Mode::empty(),
         )?);
     }
-    folder
-        .map(File::from)
-        .ok_or_else(|| io::ErrorKind::NotFound.into())
+    folder.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 /// The paths below `root` of those `excluded` that lie there.
