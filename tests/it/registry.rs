@@ -172,7 +172,7 @@ fn a_large_sparse_file_and_an_empty_blob_are_pushed() {
 }
 
 #[test]
-fn another_client_pulls_what_was_pushed() {
+fn oci_client_pulls_what_was_pushed() {
     let (registry, image) = (Registry::plain(), Image::new());
     let (client, _) = client(&NetSettings::default(), None);
     let name = reference(&registry.host(), "karisimbi/app:v1");
