@@ -22,6 +22,7 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::digest::Digest;
 use crate::error::Problems;
@@ -43,6 +44,11 @@ pub const FILE_LIMIT: u64 = 8 << 30;
 /// Problems that one error lists, at most.
 const SHOWN_PROBLEMS: usize = 20;
 
+/// How often a tree that differs is scanned again, and how long that waits each time: another
+/// build may just be making its output folder in the source.
+const RECHECKS: usize = 3;
+const RECHECK_PAUSE: Duration = Duration::from_millis(50);
+
 /// Every file of a folder but `.git` and our own outputs, cache and clones.
 ///
 /// Members that no image can hold (named pipes, sockets, devices, names that are not UTF-8 or
@@ -51,6 +57,8 @@ const SHOWN_PROBLEMS: usize = 20;
 #[derive(Clone, Debug)]
 pub struct SourceTree {
     root: PathBuf,
+    /// What was left out when it was opened.
+    exclude: Vec<PathBuf>,
     files: Vec<TreeFile>,
     refused: Vec<(Vec<u8>, Refused)>,
 }
@@ -105,8 +113,8 @@ impl Rules {
 }
 
 impl SourceTree {
-    /// Walks and hashes a folder. Left out are `.git` at any level, folders that carry our
-    /// `CACHEDIR.TAG`, and the paths of `exclude` (the cache, an output file). With a store, the
+    /// Walks and hashes a folder. Left out are `.git` at any level, layouts that we wrote (see
+    /// docs/concepts/caching.md), and the paths of `exclude` (the cache). With a store, the
     /// digests of unchanged files come from its stat cache.
     ///
     /// # Errors
@@ -122,6 +130,7 @@ impl SourceTree {
         let mut hashed = digests(&folder, &found, cache)?;
         let mut tree = Self {
             root: root.to_owned(),
+            exclude: exclude.to_vec(),
             files: Vec::new(),
             refused: Vec::new(),
         };
@@ -132,6 +141,28 @@ impl SourceTree {
             }
         }
         Ok(tree)
+    }
+
+    /// Scans the folder again, and fails when its files are no longer those of this tree: for
+    /// tools that read it after it was hashed.
+    ///
+    /// # Errors
+    /// SRC-CHANGED with the files that differ; those of [`SourceTree::open`].
+    pub fn recheck(&self, store: Option<&Store>) -> Result<(), SourceError> {
+        let mut tries = RECHECKS;
+        loop {
+            let now = Self::open(&self.root, &self.exclude, store)?;
+            if now.files == self.files {
+                return Ok(());
+            }
+            tries -= 1;
+            if tries == 0 {
+                let listed = |tree: &Self| listing::listing(&Vec::from_iter(&tree.files));
+                let changes = listing::changes(&listed(self), &listed(&now));
+                return Err(SourceError::Moved { changes });
+            }
+            std::thread::sleep(RECHECK_PAUSE);
+        }
     }
 
     /// The folder.

@@ -10,6 +10,7 @@
 
 mod clones;
 mod filters;
+mod moving;
 mod revisions;
 mod stat_cache;
 
