@@ -19,7 +19,7 @@ use crate::digest::Digest;
 use crate::error::AnyError;
 use crate::layer::Descriptor;
 use crate::reference::Tag;
-use crate::store::CACHEDIR_TAG;
+use crate::store::{CACHEDIR_TAG, GO_MOD};
 
 /// The annotation that holds a tag in the index of a layout.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -122,12 +122,16 @@ impl Layout {
         Ok(())
     }
 
-    /// Marks the folder as output: git leaves it out, and so do backups and our own source trees.
+    /// Marks the folder as output: git, go, backups and our own source trees leave it out.
     ///
     /// # Errors
     /// IMAGE-WRITE.
     pub fn mark_as_output(&self) -> Result<(), ImageError> {
-        for (name, content) in [(".gitignore", "*\n"), ("CACHEDIR.TAG", CACHEDIR_TAG)] {
+        for (name, content) in [
+            (".gitignore", "*\n"),
+            ("go.mod", GO_MOD),
+            ("CACHEDIR.TAG", CACHEDIR_TAG),
+        ] {
             let path = self.dir.join(name);
             if !exists(&path) {
                 place_bytes(&self.dir, &path, content.as_bytes())?;

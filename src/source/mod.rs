@@ -7,6 +7,7 @@ pub mod git;
 mod gitignore;
 mod hash;
 pub mod listing;
+mod outputs;
 mod stat;
 pub mod url;
 mod walk;
@@ -49,7 +50,7 @@ const SHOWN_PROBLEMS: usize = 20;
 const RECHECKS: usize = 3;
 const RECHECK_PAUSE: Duration = Duration::from_millis(50);
 
-/// Every file of a folder but `.git` and our own outputs, cache and clones.
+/// Every file of a folder but `.git`, the layouts that we wrote and the cache.
 ///
 /// Members that no image can hold (named pipes, sockets, devices, names that are not UTF-8 or
 /// begin with `.wh.`, unreadable files) are not among [`SourceTree::files`]; selecting one is

@@ -97,4 +97,13 @@ fn nothing_is_recorded_of_a_source_that_changes_during_go_build() {
     // The output lies in the source, and is no part of it.
     run(build(folder).arg("--expect-cached"));
     assert_eq!(printed(folder), "one");
+    // Nor does go see it.
+    let embedding = "package main\n\nimport _ \"embed\"\n\n//go:embed all:out\nvar out embed.FS\n";
+    write(&source.join("embed.go"), embedding);
+    let format = "{{.EmbedFiles}} {{.Error}}";
+    let listed = run(tool("go")
+        .current_dir(&source)
+        .args(["list", "-e", "-f", format, "."]));
+    assert!(listed.contains("in different module"), "{listed}");
+    assert!(!listed.contains("index.json"), "{listed}");
 }
