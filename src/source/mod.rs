@@ -29,6 +29,7 @@ use crate::digest::Digest;
 use crate::error::Problems;
 use crate::layer::entry::escape;
 use crate::layer::{EntryPath, TreeDigest};
+use crate::progress::{Meter, Reporter, Silent};
 use crate::store::Store;
 use dockerignore::DockerRules;
 use gitignore::GitRules;
@@ -280,6 +281,7 @@ fn digests<'f>(
 ) -> Result<BTreeMap<&'f [u8], Hashed>, SourceError> {
     let mut hashed = BTreeMap::new();
     let mut unknown = Vec::new();
+    let mut bytes = 0;
     for Found { path, kind } in found {
         let FoundKind::File { stat, device } = kind else {
             continue;
@@ -292,10 +294,19 @@ fn digests<'f>(
                 hashed.insert(path.as_slice(), Ok((*stat, digest)));
             }
             None if stat.size >= FILE_LIMIT => {}
-            None => unknown.push(path.as_slice()),
+            None => {
+                bytes += stat.size;
+                unknown.push(path.as_slice());
+            }
         }
     }
-    let results = hash::hash_all(folder, &unknown)?;
+    let reporter: &dyn Reporter = match &cache {
+        Some(cache) => cache.reporter(),
+        None => &Silent,
+    };
+    let meter = Meter::new(reporter, "hash the source", Some(bytes));
+    let results = hash::hash_all(folder, &unknown, &meter)?;
+    drop(meter);
     hashed.extend(unknown.iter().copied().zip(results));
     if let Some(cache) = cache {
         let sound = hashed.iter().filter_map(|(path, hashed)| {

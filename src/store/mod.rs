@@ -118,6 +118,11 @@ impl Store {
         &self.root
     }
 
+    /// Where its warnings go.
+    pub fn reporter(&self) -> &dyn Reporter {
+        self.reporter.as_ref()
+    }
+
     /// The record of a layer whose bytes are here. Anything wrong with the record or the bytes
     /// is reported as CACHE-CORRUPT, removed, and a miss.
     pub fn record(&self, key: &LayerKey) -> Option<LayerRecord> {

@@ -40,6 +40,9 @@ impl Reporter for Lines {
                 self.0.lock().unwrap().push(format!("{code}: {text}"));
             }
             Event::Line { text, .. } => self.0.lock().unwrap().push(text),
+            Event::Progress { name, total, .. } => {
+                self.0.lock().unwrap().push(format!("{name} {total:?}"));
+            }
             _ => {}
         }
     }
