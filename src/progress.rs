@@ -1,5 +1,8 @@
 //! Events of a build: one stream that text, JSON lines, tests and benches all consume.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
 use serde::Serialize;
 
 /// Something that happened; serialised as one JSON line by `--progress json`.
@@ -98,6 +101,84 @@ pub trait Reporter: Send + Sync {
     }
 }
 
+/// How far a long activity is. It says nothing in the first half second, and afterwards little
+/// enough to be read; when it goes out of scope, so does what it said.
+pub struct Meter<'a> {
+    reporter: &'a dyn Reporter,
+    name: String,
+    total: Option<u64>,
+    started: Instant,
+    done: AtomicU64,
+    /// Milliseconds after the start from which the next event may be sent.
+    next: AtomicU64,
+}
+
+impl<'a> Meter<'a> {
+    /// Milliseconds before the first event, and between two.
+    const SILENCE: u64 = 500;
+    const PAUSE: u64 = 100;
+
+    /// Begins an activity; `total` is in the unit of what is done, when it is known.
+    pub fn new(reporter: &'a dyn Reporter, name: impl Into<String>, total: Option<u64>) -> Self {
+        Self {
+            reporter,
+            name: name.into(),
+            total,
+            started: Instant::now(),
+            done: AtomicU64::new(0),
+            next: AtomicU64::new(Self::SILENCE),
+        }
+    }
+
+    /// So much more is done; any thread may say so.
+    pub fn add(&self, more: u64) {
+        let done = self.done.fetch_add(more, Ordering::Relaxed) + more;
+        self.at(done);
+    }
+
+    /// So much is done in all.
+    pub fn at(&self, done: u64) {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let next = self.next.load(Ordering::Relaxed);
+        let later = now.saturating_add(Self::PAUSE);
+        let due = now >= next;
+        // One of several threads sends the event.
+        let order = Ordering::Relaxed;
+        if due
+            && self
+                .next
+                .compare_exchange(next, later, order, order)
+                .is_ok()
+        {
+            self.reporter.event(Event::Progress {
+                name: self.name.clone(),
+                // What is read twice counts twice.
+                done: self.total.map_or(done, |total| done.min(total)),
+                total: self.total,
+            });
+        }
+    }
+}
+
+impl Drop for Meter<'_> {
+    fn drop(&mut self) {
+        if *self.next.get_mut() != Self::SILENCE {
+            let name = self.name.clone();
+            self.reporter.event(Event::Finished { name });
+        }
+    }
+}
+
+impl std::fmt::Debug for Meter<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Meter")
+            .field("name", &self.name)
+            .field("done", &self.done)
+            .field("total", &self.total)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Drops every event.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
@@ -139,5 +220,36 @@ mod tests {
         ] {
             assert_eq!(human_bytes(bytes), text);
         }
+    }
+
+    #[derive(Default)]
+    struct Lines(std::sync::Mutex<Vec<String>>);
+
+    impl Reporter for Lines {
+        fn event(&self, event: Event) {
+            let line = serde_json::to_string(&event).unwrap();
+            self.0.lock().unwrap().push(line);
+        }
+    }
+
+    #[test]
+    fn only_what_takes_long_is_told() {
+        let lines = Lines::default();
+        let short = Meter::new(&lines, "short", Some(7));
+        short.add(7);
+        drop(short);
+        let long = Meter::new(&lines, "long", Some(7));
+        long.add(1);
+        std::thread::sleep(std::time::Duration::from_millis(Meter::SILENCE));
+        long.add(2);
+        long.add(3);
+        drop(long);
+        assert_eq!(
+            *lines.0.lock().unwrap(),
+            [
+                r#"{"event":"progress","name":"long","done":3,"total":7}"#,
+                r#"{"event":"finished","name":"long"}"#
+            ]
+        );
     }
 }

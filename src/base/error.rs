@@ -2,8 +2,10 @@
 
 use oci_spec::image::MediaType;
 
+use crate::digest::Digest;
 use crate::error::{AnyError, Coded, Exit};
 use crate::image::ImageError;
+use crate::layer::LayerError;
 use crate::reference::InvalidName;
 
 /// Why a base can't be used.
@@ -32,11 +34,18 @@ pub enum BaseError {
     },
     #[error("base {base}: {problem}")]
     Config { base: String, problem: String },
-    #[error("base {base}, layer {layer}: {problem}")]
+    #[error("base {base}, layer {layer}")]
     Layer {
         base: String,
         layer: String,
-        problem: String,
+        source: LayerError,
+    },
+    #[error("base {base}: the registry sent {size} bytes with digest {found} for {digest}")]
+    Digest {
+        base: String,
+        digest: Digest,
+        found: Digest,
+        size: u64,
     },
     #[error("base {base}, layer {layer}: can't be read")]
     Read {
@@ -62,7 +71,7 @@ impl Coded for BaseError {
             Self::Platform { .. } => "BASE-PLATFORM",
             Self::Media { .. } => "BASE-MEDIA",
             Self::Config { .. } => "BASE-CONFIG",
-            Self::Layer { .. } => "BASE-LAYER",
+            Self::Layer { .. } | Self::Digest { .. } => "BASE-LAYER",
             Self::Read { .. } => "BASE-READ",
             Self::Image(source) => source.code(),
             Self::Source(source) => source.code(),
@@ -91,7 +100,7 @@ impl Coded for BaseError {
             Self::Media { .. } | Self::Config { .. } => {
                 "use another base, or have its publisher repair it"
             }
-            Self::Layer { .. } | Self::Read { .. } => {
+            Self::Layer { .. } | Self::Digest { .. } | Self::Read { .. } => {
                 "the base is damaged or hostile; fetch it again or use another one"
             }
             Self::Image(source) => return source.hint(),

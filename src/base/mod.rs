@@ -7,7 +7,6 @@ pub mod facts;
 pub mod name;
 pub mod resolve;
 mod scan;
-mod tar_reader;
 
 pub use error::BaseError;
 pub use facts::facts;

@@ -249,10 +249,11 @@ impl BaseContext<'_> {
                 .map_err(BaseError::Source)?;
             let (out, found, size) = out.finish();
             if (found, size) != (*digest, descriptor.size) {
-                return Err(BaseError::Layer {
+                return Err(BaseError::Digest {
                     base: base.to_owned(),
-                    layer: digest.to_string(),
-                    problem: format!("the registry sent {size} bytes with digest {found}"),
+                    digest: *digest,
+                    found,
+                    size,
                 });
             }
             store.commit_blob(out, digest).map_err(source)?

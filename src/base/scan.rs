@@ -3,22 +3,16 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use super::tar_reader::{Member, MemberKind, Members};
 use super::{BaseError, BaseFacts, BaseLayer};
-use crate::digest::{DiffId, Hashing};
 use crate::error::AnyError;
 use crate::image::BlobReader;
-use crate::image::blobs::Checked;
-use crate::image::decompress::decompress;
-use crate::layer::entry::escape;
-use crate::layer::{EntryKind, EntrySummary};
+use crate::layer::read::{Expected, ForeignEntry, ForeignKind, read_layer};
+use crate::layer::{EntryKind, EntrySummary, LayerError};
 
 /// Members of all layers; the largest images in use have a few hundred thousand.
 const ENTRY_LIMIT: usize = 2_000_000;
 /// Bytes of all paths and link targets together.
 const PATH_LIMIT: usize = 256 << 20;
-/// Bytes of one layer's tar.
-const TAR_LIMIT: u64 = 1 << 40;
 /// Bytes of a C library that are searched for its version.
 const LIBRARY_LIMIT: u64 = 16 << 20;
 /// Bytes of `etc/passwd`.
@@ -43,7 +37,7 @@ pub(super) struct Scan {
     path_bytes: usize,
 }
 
-/// One member, or a removal, of a layer that is being read.
+/// One member of a layer that is being read.
 enum Change {
     Entry(EntrySummary, Option<Captured>),
     HardLink { path: String, target: String },
@@ -57,38 +51,32 @@ impl Scan {
         layer: &BaseLayer,
         open: &dyn Fn(&BaseLayer) -> Result<BlobReader, AnyError>,
     ) -> Result<(), BaseError> {
-        let failed = |source: io::Error| BaseError::Read {
-            base: base.to_owned(),
-            layer: layer.descriptor.digest.to_string(),
-            source,
-        };
-        let blob = Checked::new(open(layer).map_err(BaseError::Source)?, &layer.descriptor);
-        let tar = decompress(blob, &layer.descriptor.media_type)
-            .map_err(|error| failed(io::Error::other(error)))?;
-        let mut members = Members::new(Hashing::new(tar.take(TAR_LIMIT)));
-        let problem = |problem: String| BaseError::Layer {
-            base: base.to_owned(),
-            layer: layer.descriptor.digest.to_string(),
-            problem,
+        let descriptor = &layer.descriptor;
+        let blob = open(layer).map_err(BaseError::Source)?;
+        // One byte more, so that a blob that is too long is seen.
+        let blob = blob.take(descriptor.size.saturating_add(1));
+        let expected = Expected {
+            digest: Some(descriptor.digest),
+            size: Some(descriptor.size),
+            diff_id: Some(layer.diff_id),
         };
         let mut changes = Vec::new();
         let mut hidden = Vec::new();
-        while let Some(member) = members.next().map_err(failed)? {
-            self.count(&member).map_err(problem)?;
-            let path = clean(&member.path).map_err(problem)?;
-            if let Some(removed) = whiteout(&path) {
-                hidden.push(removed);
-            } else if !path.is_empty() {
-                changes.push(change(path, &member, &mut members).map_err(failed)?);
+        let read = read_layer(blob, &descriptor.media_type, &expected, &mut |entry| {
+            self.count(entry)?;
+            match &entry.kind {
+                ForeignKind::Whiteout => hidden.push(Removed::Entry(entry.path.clone())),
+                ForeignKind::Opaque => hidden.push(Removed::Below(entry.path.clone())),
+                _ if entry.path.is_empty() => {}
+                _ => changes.push(change(entry)?),
             }
-        }
-        let (_, digest, _) = members.finish().map_err(failed)?.finish();
-        if DiffId(digest) != layer.diff_id {
-            return Err(problem(format!(
-                "its tar has digest {digest}, but the config says {}",
-                layer.diff_id
-            )));
-        }
+            Ok(())
+        });
+        read.map_err(|source| BaseError::Layer {
+            base: base.to_owned(),
+            layer: descriptor.digest.to_string(),
+            source,
+        })?;
         // Whiteouts hide what lies below, wherever in the layer they stand.
         for removed in hidden {
             self.hide(&removed);
@@ -99,16 +87,20 @@ impl Scan {
         Ok(())
     }
 
-    fn count(&mut self, member: &Member) -> Result<(), String> {
+    fn count(&mut self, entry: &ForeignEntry<'_>) -> Result<(), LayerError> {
         self.count += 1;
-        self.path_bytes += member.path.len() + member.link.len();
-        if self.count > ENTRY_LIMIT {
-            return Err(format!("the base has more than {ENTRY_LIMIT} entries"));
+        self.path_bytes += entry.path.len();
+        if let ForeignKind::HardLink(target) | ForeignKind::Symlink(target) = &entry.kind {
+            self.path_bytes += target.len();
         }
-        if self.path_bytes > PATH_LIMIT {
-            return Err("the base has more than 256 MiB of names".to_owned());
-        }
-        Ok(())
+        let what = if self.count > ENTRY_LIMIT {
+            format!("the base has more than {ENTRY_LIMIT} entries")
+        } else if self.path_bytes > PATH_LIMIT {
+            "the base has more than 256 MiB of names".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(LayerError::Tar { what, source: None })
     }
 
     fn hide(&mut self, removed: &Removed) {
@@ -250,81 +242,66 @@ enum Removed {
     Below(String),
 }
 
-fn whiteout(path: &str) -> Option<Removed> {
-    let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let hidden = name.strip_prefix(".wh.")?;
-    if hidden == ".wh..opq" {
-        return Some(Removed::Below(parent.to_owned()));
-    }
-    let path = match parent {
-        "" => hidden.to_owned(),
-        _ => format!("{parent}/{hidden}"),
+fn change(entry: &mut ForeignEntry<'_>) -> Result<Change, LayerError> {
+    let executable = entry.mode & 0o111 != 0;
+    let (kind, target) = match &entry.kind {
+        ForeignKind::HardLink(target) => {
+            return Ok(Change::HardLink {
+                path: entry.path.clone(),
+                target: target.clone(),
+            });
+        }
+        ForeignKind::Directory => (EntryKind::Directory, None),
+        ForeignKind::Symlink(target) => (EntryKind::Symlink, Some(target.clone())),
+        ForeignKind::File if executable => (EntryKind::Executable, None),
+        _ => (EntryKind::File, None),
     };
-    Some(Removed::Entry(path))
-}
-
-/// A member's path without `./`, a leading `/` and a trailing `/`; empty is the root.
-fn clean(path: &[u8]) -> Result<String, String> {
-    // A name that is no UTF-8 can't be asked for by anything of ours; it need not be exact.
-    let text = String::from_utf8_lossy(path);
-    let parts: Vec<&str> = text
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-        .collect();
-    if parts.contains(&"..") {
-        return Err(format!("{} leads out of the image", escape(path)));
-    }
-    Ok(parts.join("/"))
-}
-
-fn change<R: Read>(path: String, member: &Member, members: &mut Members<R>) -> io::Result<Change> {
-    let link = String::from_utf8_lossy(&member.link).into_owned();
-    if member.kind == MemberKind::HardLink {
-        return Ok(Change::HardLink { path, target: link });
-    }
-    let executable = member.mode & 0o111 != 0;
-    let mut entry = EntrySummary {
-        path,
-        kind: match member.kind {
-            MemberKind::Directory => EntryKind::Directory,
-            MemberKind::Symlink => EntryKind::Symlink,
-            MemberKind::File if executable => EntryKind::Executable,
-            _ => EntryKind::File,
+    let mut summary = EntrySummary {
+        path: entry.path.clone(),
+        kind,
+        size: match entry.kind {
+            ForeignKind::File => entry.size,
+            _ => 0,
         },
-        size: member.size,
-        target: (member.kind == MemberKind::Symlink).then_some(link),
+        target,
         script: None,
     };
-    let captured = capture(&mut entry, members)?;
-    Ok(Change::Entry(entry, captured))
+    let captured = match entry.kind {
+        ForeignKind::File => capture(&mut summary, entry.contents),
+        _ => Ok(None),
+    };
+    let captured = captured.map_err(|source| LayerError::Tar {
+        what: source.to_string(),
+        source: Some(source),
+    })?;
+    Ok(Change::Entry(summary, captured))
 }
 
-fn capture<R: Read>(
-    entry: &mut EntrySummary,
-    members: &mut Members<R>,
-) -> io::Result<Option<Captured>> {
-    let is_file = matches!(entry.kind, EntryKind::File | EntryKind::Executable);
-    if !is_file {
-        return Ok(None);
-    }
+fn content(reader: &mut dyn Read, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn capture(entry: &mut EntrySummary, contents: &mut dyn Read) -> io::Result<Option<Captured>> {
     let name = entry.path.rsplit('/').next().unwrap_or_default();
     // Up to glibc 2.33, `libc.so.6` was a link to `libc-2.33.so`.
     let old = name.strip_prefix("libc-2.");
     let glibc = name == "libc.so.6" || old.is_some_and(|rest| rest.ends_with("so"));
     if entry.path == "etc/passwd" {
-        return Ok(Some(Captured::Passwd(members.read_content(PASSWD_LIMIT)?)));
+        return Ok(Some(Captured::Passwd(content(contents, PASSWD_LIMIT)?)));
     }
     if glibc {
-        let bytes = members.read_content(LIBRARY_LIMIT)?;
+        let bytes = content(contents, LIBRARY_LIMIT)?;
         return Ok(glibc_version(&bytes).map(Captured::Glibc));
     }
     if name.starts_with("ld-musl-") || name == "libc.so" {
-        let bytes = members.read_content(LIBRARY_LIMIT)?;
+        let bytes = content(contents, LIBRARY_LIMIT)?;
         return Ok(musl_version(&bytes).map(Captured::Musl));
     }
     if entry.kind == EntryKind::Executable {
         // Linux reads 256 bytes of the first line.
-        let start = members.read_content(256)?;
+        let start = content(contents, 256)?;
         if let Some(line) = start.strip_prefix(b"#!") {
             let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
             entry.script = Some(String::from_utf8_lossy(line).trim().to_owned());

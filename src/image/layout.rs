@@ -19,13 +19,10 @@ use crate::digest::Digest;
 use crate::error::AnyError;
 use crate::layer::Descriptor;
 use crate::reference::Tag;
+use crate::store::{CACHEDIR_TAG, GO_MOD};
 
 /// The annotation that holds a tag in the index of a layout.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
-
-/// Tells backup programs that the folder can be made again (bford.info/cachedir).
-pub const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
-# This folder is written by karisimbi and can be deleted at any time.\n";
 
 /// The content of `oci-layout`.
 pub(super) const LAYOUT_VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -125,12 +122,16 @@ impl Layout {
         Ok(())
     }
 
-    /// Marks the folder as output: git leaves it out, and so do backups.
+    /// Marks the folder as output: git, go, backups and our own source trees leave it out.
     ///
     /// # Errors
     /// IMAGE-WRITE.
     pub fn mark_as_output(&self) -> Result<(), ImageError> {
-        for (name, content) in [(".gitignore", "*\n"), ("CACHEDIR.TAG", CACHEDIR_TAG)] {
+        for (name, content) in [
+            (".gitignore", "*\n"),
+            ("go.mod", GO_MOD),
+            ("CACHEDIR.TAG", CACHEDIR_TAG),
+        ] {
             let path = self.dir.join(name);
             if !exists(&path) {
                 place_bytes(&self.dir, &path, content.as_bytes())?;

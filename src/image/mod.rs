@@ -10,7 +10,6 @@ pub mod audit;
 mod audit_elf;
 pub mod blobs;
 pub(crate) mod config;
-pub mod decompress;
 pub mod document;
 pub mod error;
 pub mod layout;

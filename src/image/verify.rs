@@ -10,12 +10,12 @@ use serde_json::{Map, Value};
 use super::assemble::KEY_ANNOTATION;
 use super::blobs::Blobs;
 use super::config::base_history;
-use super::decompress::decompress;
 use super::document::DOCUMENT_LIMIT;
-use super::manifest::{DOCKER_CONFIG, Index, Manifest, is_index, is_manifest};
+use super::manifest::{DOCKER_CONFIG, Index, Manifest, is_index, is_manifest, oci_layer_type};
 use crate::digest::{DiffId, Digest, Hashing};
 use crate::error::{Coded, Problems};
 use crate::layer::Descriptor;
+use crate::layer::read::{Expected, read_layer};
 use crate::platform::Platform;
 
 /// One thing of an image that is not what the image says.
@@ -277,18 +277,16 @@ impl Check<'_> {
                 return None;
             }
         };
-        let media_type = match super::manifest::oci_layer_type(&layer.media_type) {
-            Some(media_type) if is_image => media_type,
-            other => {
-                if other.is_none() && is_image {
-                    self.media_type(what, "an OCI layer's", &layer.media_type);
-                }
-                MediaType::ImageLayer
-            }
-        };
         let mut blob = Hashing::new(reader.take(layer.size.saturating_add(1)));
-        let tar = digest_of_tar(&mut blob, &media_type);
-        // The decoder may have stopped early; the rest belongs to the blob's digest.
+        let media_type = oci_layer_type(&layer.media_type);
+        if is_image && media_type.is_none() {
+            self.media_type(what, "an OCI layer's", &layer.media_type);
+        }
+        // What an artifact calls layers may be anything.
+        let tar = media_type
+            .filter(|_| is_image)
+            .map(|known| read_layer(&mut blob, &known, &Expected::default(), &mut |_| Ok(())));
+        // The reader may have stopped early; the rest belongs to the blob's digest.
         let rest = io::copy(&mut blob, &mut io::sink());
         let (_, digest, size) = blob.finish();
         self.bytes(what, layer, digest, size);
@@ -296,10 +294,10 @@ impl Check<'_> {
             self.unreadable(what, &error);
             return None;
         }
-        match tar {
-            Ok(diff_id) => Some(diff_id),
+        match tar? {
+            Ok(identity) => Some(identity.diff_id),
             Err(error) => {
-                self.content(what, format!("it can't be decompressed: {error}"));
+                self.content(what, format!("it is no readable layer: {error}"));
                 None
             }
         }
@@ -376,15 +374,4 @@ impl Check<'_> {
 
 fn layer_name(index: usize, layer: &Descriptor) -> String {
     format!("layer {} {}", index + 1, layer.digest)
-}
-
-fn digest_of_tar(
-    blob: &mut (impl Read + Send),
-    media_type: &MediaType,
-) -> Result<DiffId, io::Error> {
-    let tar = decompress(blob, media_type).map_err(io::Error::other)?;
-    let mut tar = Hashing::new(tar);
-    io::copy(&mut tar, &mut io::sink())?;
-    let (_, digest, _) = tar.finish();
-    Ok(DiffId(digest))
 }

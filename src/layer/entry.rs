@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Spool;
 use super::error::LayerError;
+use crate::digest::Digest;
 
 /// Bytes of a path, and of one component, that Linux can open (`PATH_MAX` less its NUL, `NAME_MAX`).
 const MAX_PATH: usize = 4095;
@@ -87,13 +88,15 @@ impl Owner {
 pub enum Content {
     /// In memory.
     Bytes(Arc<[u8]>),
-    /// A file on disk, opened without following links and read exactly to `size`;
-    /// any other length, or times that move while reading, is LAYER-CHANGED.
+    /// A file on disk, opened without following links and read exactly to `size`; any other
+    /// length or digest, or times that move while reading, is LAYER-CHANGED.
     File {
         /// Its path on this machine.
         path: PathBuf,
         /// Its size in bytes when it was scanned.
         size: u64,
+        /// The digest that the layer's key was made of, where it was.
+        digest: Option<Digest>,
     },
     /// Bytes that were spooled before.
     Spool(Arc<Spool>),

@@ -4,25 +4,22 @@
 //! stays bounded whatever they claim.
 
 mod guard;
+mod members;
 
 use std::cell::Cell;
 use std::io::{self, BufReader, Read};
 
-use oci_spec::image::MediaType;
-use tar::{Archive, EntryType};
-
-use self::guard::{Guard, Guarded, Watched};
+use self::guard::{Bounded, Watched};
+use self::members::{Member, MemberKind, Members};
 use super::file::unreadable;
 use super::{EntryKind, EntrySummary, LayerError, LayerSummary, probe::Probe};
 use crate::digest::{DiffId, Digest, Hashing};
-
-/// Bytes of headers that one entry may have: long names and PAX records.
-const MAX_HEADERS: u64 = 1 << 20;
+use oci_spec::image::MediaType;
 
 /// Bytes of a path or link target (Linux's `PATH_MAX`).
 const MAX_NAME: usize = 4096;
 
-/// Bytes of all names of a layer.
+/// Bytes of all names and link targets of a layer.
 const MAX_NAMES: usize = 128 << 20;
 
 /// Entries of a layer.
@@ -64,13 +61,9 @@ pub struct ForeignEntry<'a> {
     pub kind: ForeignKind,
     /// Permission, set-id and sticky bits.
     pub mode: u32,
-    /// User id.
-    pub uid: u64,
-    /// Group id.
-    pub gid: u64,
     /// Bytes of a file's contents.
     pub size: u64,
-    /// The contents; what is left unread is skipped.
+    /// The contents, none for sparse files; what is left unread is skipped.
     pub contents: &'a mut dyn Read,
 }
 
@@ -231,50 +224,25 @@ fn unpack<R: Read>(
     media_type: &MediaType,
     visit: &mut dyn FnMut(&mut ForeignEntry<'_>) -> Result<(), LayerError>,
 ) -> Result<(DiffId, u64), LayerError> {
-    let guard = Guard::default();
-    let mut archive = Archive::new(Guarded {
-        inner: Hashing::new(decoder(blob, media_type)?),
-        guard: &guard,
-    });
-    let mut names = 0;
-    let mut entries = archive.entries().map_err(broken)?;
-    for count in 0.. {
-        guard.headers.set(2 * MAX_HEADERS);
-        let Some(entry) = entries.next() else { break };
-        let mut entry = entry.map_err(broken)?;
-        let header = entry.header();
-        // What a sparse file unpacks to is only a claim; its header says what is stored.
-        let stored = if header.entry_type().is_gnu_sparse() {
-            header.entry_size().map_err(broken)?
-        } else {
-            entry.size()
-        };
-        let end = entry.raw_file_position().saturating_add(stored);
-        guard.contents_end.set(end);
-        if header.entry_type() == EntryType::XGlobalHeader {
-            continue;
-        }
-        let (path, kind) = name(&entry)?;
-        names += path.len();
-        if count >= MAX_ENTRIES || names > MAX_NAMES {
+    let mut members = Members::new(Hashing::new(Bounded::new(decoder(blob, media_type)?)));
+    let (mut count, mut names) = (0, 0);
+    while let Some(member) = members.next().map_err(broken)? {
+        let (path, kind) = name(&member)?;
+        count += 1;
+        names += path.len() + member.link.len();
+        if count > MAX_ENTRIES || names > MAX_NAMES {
             return Err(damaged("it has too many entries or names"));
         }
-        let (mode, uid, gid) = numbers(header).map_err(broken)?;
         visit(&mut ForeignEntry {
             path,
             kind,
-            mode,
-            uid,
-            gid,
-            size: entry.size(),
-            contents: &mut entry,
+            mode: member.mode,
+            size: member.size,
+            contents: &mut members,
         })?;
     }
     // What follows the archive belongs to the diff id, too.
-    guard.contents_end.set(u64::MAX);
-    let mut tar = archive.into_inner();
-    io::copy(&mut tar, &mut io::sink()).map_err(broken)?;
-    let (_, digest, length) = tar.inner.finish();
+    let (_, digest, length) = members.finish().map_err(broken)?.finish();
     Ok((DiffId(digest), length))
 }
 
@@ -294,25 +262,19 @@ fn decoder<'a, R: Read>(
     })
 }
 
-fn numbers(header: &tar::Header) -> io::Result<(u32, u64, u64)> {
-    Ok((header.mode()? & 0o7777, header.uid()?, header.gid()?))
-}
-
-fn name<R: Read>(entry: &tar::Entry<'_, R>) -> Result<(String, ForeignKind), LayerError> {
-    let path = inside(&entry.path_bytes())?;
-    let target = || entry.link_name_bytes().unwrap_or_default();
-    let kind = match entry.header().entry_type() {
-        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => ForeignKind::File,
-        EntryType::Link => ForeignKind::HardLink(inside(&target())?),
-        EntryType::Symlink => {
-            let target = target();
-            if target.len() > MAX_NAME {
-                return Err(damaged("it has a link target above 4096 bytes"));
-            }
-            ForeignKind::Symlink(String::from_utf8_lossy(&target).into_owned())
+fn name(member: &Member) -> Result<(String, ForeignKind), LayerError> {
+    let path = inside(&member.path)?;
+    let kind = match member.kind {
+        MemberKind::File => ForeignKind::File,
+        MemberKind::HardLink => ForeignKind::HardLink(inside(&member.link)?),
+        MemberKind::Symlink if member.link.len() > MAX_NAME => {
+            return Err(damaged("it has a link target above 4096 bytes"));
         }
-        EntryType::Directory => ForeignKind::Directory,
-        _ => ForeignKind::Special,
+        MemberKind::Symlink => {
+            ForeignKind::Symlink(String::from_utf8_lossy(&member.link).into_owned())
+        }
+        MemberKind::Directory => ForeignKind::Directory,
+        MemberKind::Other => ForeignKind::Special,
     };
     let (parent, last) = path.rsplit_once('/').unwrap_or(("", &path));
     let Some(deleted) = last.strip_prefix(".wh.") else {
@@ -385,8 +347,6 @@ impl std::fmt::Debug for ForeignEntry<'_> {
             .field("path", &self.path)
             .field("kind", &self.kind)
             .field("mode", &self.mode)
-            .field("uid", &self.uid)
-            .field("gid", &self.gid)
             .field("size", &self.size)
             .finish_non_exhaustive()
     }

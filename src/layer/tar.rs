@@ -10,7 +10,7 @@ use super::file::{SourceFile, unreadable};
 use super::header::{self, Fields, Flag, RECORD, TOO_LARGE};
 use super::probe::Probe;
 use super::{Entry, EntryKind, EntryPath, EntrySummary, LayerError, LayerSummary};
-use crate::digest::DiffId;
+use crate::digest::{DiffId, Digest, Hashing};
 
 /// Zero bytes that end the archive.
 const TRAILER: usize = 2 * RECORD;
@@ -140,28 +140,46 @@ impl<'a> LayerWriter<'a> {
                 let file = streamed(spool.length());
                 self.streamed(&file, &mut spool.reader(), "an archive")
             }
-            Content::File { path, size } => {
+            Content::File { path, size, digest } => {
                 self.admit(&entry.path, || path.display().to_string())?;
-                let mut source = SourceFile::open(path, *size)?;
-                let file = streamed(*size);
-                self.file_header(&file)?;
-                let mut probe = Probe::of_file();
-                match copy(&mut self.blocks, &mut source.file, *size, &mut probe) {
-                    Ok(Copied::Whole) => {}
-                    Ok(Copied::Short(found)) => {
-                        return Err(source.changed(format!("{found} found")));
-                    }
-                    Ok(Copied::Longer) => return Err(source.changed("more found".to_owned())),
-                    Err(CopyError::Source(error)) => return Err(source.unreadable(error)),
-                    Err(CopyError::Layer(error)) => return Err(error),
-                }
-                let elf = probe.elf_of(entry.path.as_str(), &source.file);
-                source.check_unchanged()?;
-                self.summary.elf.extend(elf);
-                self.summarise_file(&file, &probe);
-                Ok(())
+                let source = SourceFile::open(path, *size)?;
+                self.on_disk(&streamed(*size), &source, digest.as_ref())
             }
         }
+    }
+
+    fn on_disk(
+        &mut self,
+        file: &Streamed,
+        source: &SourceFile,
+        expected: Option<&Digest>,
+    ) -> Result<(), LayerError> {
+        self.file_header(file)?;
+        let mut probe = Probe::of_file();
+        let mut plain = &source.file;
+        // Times alone do not tell: a second write in one tick of the clock leaves them as they
+        // are, and a record with its bytes would stay.
+        let mut hashing = Hashing::new(&source.file);
+        let reader: &mut dyn Read = match expected {
+            Some(_) => &mut hashing,
+            None => &mut plain,
+        };
+        match copy(&mut self.blocks, reader, file.size, &mut probe) {
+            Ok(Copied::Whole) => {}
+            Ok(Copied::Short(found)) => return Err(source.changed(format!("{found} found"))),
+            Ok(Copied::Longer) => return Err(source.changed("more found".to_owned())),
+            Err(CopyError::Source(error)) => return Err(source.unreadable(error)),
+            Err(CopyError::Layer(error)) => return Err(error),
+        }
+        let (_, found, _) = hashing.finish();
+        if expected.is_some_and(|expected| *expected != found) {
+            return Err(source.changed("other ones found".to_owned()));
+        }
+        let elf = probe.elf_of(file.path.as_str(), &source.file);
+        source.check_unchanged()?;
+        self.summary.elf.extend(elf);
+        self.summarise_file(file, &probe);
+        Ok(())
     }
 
     fn streamed(

@@ -14,6 +14,7 @@ use crate::layer::{
 use crate::plan::{Notice, Plan, Step};
 use crate::progress::{Verb, human_bytes};
 use crate::recipe::Recipe;
+use crate::source::SourceTree;
 
 use super::step::{self, Slot};
 use super::{PipelineError, Session};
@@ -73,6 +74,7 @@ fn compressed(key: LayerKey, compression: Compression) -> LayerKey {
 pub(super) fn obtain(
     plan: &Plan,
     recipe: &dyn Recipe,
+    tree: &SourceTree,
     policy: (CacheUse, Compression),
     session: &Session,
 ) -> Result<(Layers, Vec<Notice>), PipelineError> {
@@ -81,6 +83,7 @@ pub(super) fn obtain(
     let mut runner = Runner {
         plan,
         recipe,
+        tree,
         session,
         done: BTreeSet::new(),
         notices: Vec::new(),
@@ -178,6 +181,11 @@ fn build(
         return Ok(reused(source.as_ref(), key, record, Origin::Record));
     }
     let inputs = runner.run_all(&slots)?;
+    // Steps read the source in place. A record is for good: its key must say what they read.
+    if !slots.is_empty() {
+        let checked = runner.tree.recheck(Some(&session.store));
+        checked.map_err(PipelineError::part)?;
+    }
     let failed = |error| PipelineError::Layer {
         layer: source.describe().name,
         source: error,
@@ -254,6 +262,7 @@ fn is_full(error: &io::Error) -> bool {
 struct Runner<'a> {
     plan: &'a Plan,
     recipe: &'a dyn Recipe,
+    tree: &'a SourceTree,
     session: &'a Session,
     done: BTreeSet<Digest>,
     notices: Vec<Notice>,

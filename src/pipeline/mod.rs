@@ -195,7 +195,13 @@ pub fn build_prepared(
     session: &Session,
 ) -> Result<Built, PipelineError> {
     let policy = (request.cache, request.compression);
-    let (layers, notices) = layers::obtain(&prepared.plan, prepared.recipe, policy, session)?;
+    let (layers, notices) = layers::obtain(
+        &prepared.plan,
+        prepared.recipe,
+        &request.tree,
+        policy,
+        session,
+    )?;
     for notice in prepared.plan.notices.iter().chain(&notices) {
         session.reporter.warn(notice.code, notice.text.clone());
     }

@@ -10,7 +10,7 @@ use crate::recipe::{Options, Revision};
 use crate::source::{GitSource, SourceName, SourceTree, git};
 
 use super::env::Environment;
-use super::{Flags, SettingsError, Trust, destinations, source_date_epoch};
+use super::{Flags, SettingsError, Trust, source_date_epoch};
 
 /// Files that make a folder a source by itself, whatever its deployment says of a URL.
 const SOURCE_MARKS: &[&str] = &[
@@ -167,10 +167,7 @@ fn folder_source(root: PathBuf, named: &Path, session: &Session) -> Result<Sourc
 }
 
 fn tree_of(root: &Path, session: &Session) -> Result<SourceTree, AnyError> {
-    let exclude = [
-        session.store.root().to_owned(),
-        root.join(destinations::DEFAULT_OUTPUT),
-    ];
+    let exclude = [session.store.root().to_owned()];
     Ok(SourceTree::open(root, &exclude, Some(&session.store))?)
 }
 

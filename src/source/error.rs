@@ -5,11 +5,16 @@ use std::sync::Arc;
 
 use crate::error::{Coded, Exit, Problems};
 use crate::layer::LayerError;
+use crate::layer::entry::escape;
 use crate::progress::human_bytes;
 use crate::store::StoreError;
 
 use super::address::InvalidSource;
 use super::git::GitError;
+use super::listing::TreeChange;
+
+/// Changed files that one error names, at most.
+const SHOWN_CHANGES: usize = 5;
 
 /// Why a source can't be read. Paths are escaped: they come from a stranger's repository.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +32,8 @@ pub enum SourceError {
     Count,
     #[error("{path}: changed while it was read")]
     Changed { path: String },
+    #[error("the source changed during the build: {}", moved(changes))]
+    Moved { changes: Vec<TreeChange> },
     #[error("{path}: is a symbolic link to \"{target}\"; it is not followed here")]
     Link { path: String, target: String },
     #[error("{path}: has {}; at most {} are read", human_bytes(*size), human_bytes(*limit))]
@@ -100,7 +107,7 @@ impl Coded for SourceError {
             Self::Read { .. } => "SRC-READ",
             Self::Depth { .. } => "SRC-DEPTH",
             Self::Count => "SRC-COUNT",
-            Self::Changed { .. } => "SRC-CHANGED",
+            Self::Changed { .. } | Self::Moved { .. } => "SRC-CHANGED",
             Self::Link { .. } => "SRC-SYMLINK",
             Self::Limit { .. } => "SRC-LIMIT",
             Self::Ignore { .. } => "SRC-IGNORE",
@@ -113,7 +120,7 @@ impl Coded for SourceError {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Changed { .. } => Exit::Temporary,
+            Self::Changed { .. } | Self::Moved { .. } => Exit::Temporary,
             Self::Name(error) => error.exit(),
             Self::Git(error) => error.exit(),
             Self::Store(error) => error.exit(),
@@ -127,6 +134,7 @@ impl Coded for SourceError {
             Self::Depth { .. } => "remove that folder, or name the folder to build",
             Self::Count => "name the folder to build, or move data out of the source",
             Self::Changed { .. } => "another process writes here; build from a quiet checkout",
+            Self::Moved { .. } => "run again; nothing of this build was recorded",
             Self::Link { .. } => "replace the link by the file itself",
             Self::Limit { .. } => "a file of this name is expected to be small; check it",
             Self::Ignore { .. } => "correct the pattern, or remove the line",
@@ -136,5 +144,18 @@ impl Coded for SourceError {
             Self::Store(error) => return error.hint(),
         };
         Some(hint.to_owned())
+    }
+}
+
+fn moved(changes: &[TreeChange]) -> String {
+    let shown: Vec<String> = changes
+        .iter()
+        .take(SHOWN_CHANGES)
+        .map(|change| format!("{} {}", escape(change.path.as_bytes()), change.kind.word()))
+        .collect();
+    let more = changes.len() - shown.len();
+    match more {
+        0 => shown.join(", "),
+        _ => format!("{}, and {more} more", shown.join(", ")),
     }
 }

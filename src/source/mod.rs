@@ -7,6 +7,7 @@ pub mod git;
 mod gitignore;
 mod hash;
 pub mod listing;
+mod outputs;
 mod stat;
 pub mod url;
 mod walk;
@@ -22,11 +23,13 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::digest::Digest;
 use crate::error::Problems;
 use crate::layer::entry::escape;
 use crate::layer::{EntryPath, TreeDigest};
+use crate::progress::{Meter, Reporter, Silent};
 use crate::store::Store;
 use dockerignore::DockerRules;
 use gitignore::GitRules;
@@ -43,7 +46,12 @@ pub const FILE_LIMIT: u64 = 8 << 30;
 /// Problems that one error lists, at most.
 const SHOWN_PROBLEMS: usize = 20;
 
-/// Every file of a folder but `.git` and our own outputs, cache and clones.
+/// How often a tree that differs is scanned again, and how long that waits each time: another
+/// build may just be making its output folder in the source.
+const RECHECKS: usize = 3;
+const RECHECK_PAUSE: Duration = Duration::from_millis(50);
+
+/// Every file of a folder but `.git`, the layouts that we wrote and the cache.
 ///
 /// Members that no image can hold (named pipes, sockets, devices, names that are not UTF-8 or
 /// begin with `.wh.`, unreadable files) are not among [`SourceTree::files`]; selecting one is
@@ -51,6 +59,8 @@ const SHOWN_PROBLEMS: usize = 20;
 #[derive(Clone, Debug)]
 pub struct SourceTree {
     root: PathBuf,
+    /// What was left out when it was opened.
+    exclude: Vec<PathBuf>,
     files: Vec<TreeFile>,
     refused: Vec<(Vec<u8>, Refused)>,
 }
@@ -105,8 +115,8 @@ impl Rules {
 }
 
 impl SourceTree {
-    /// Walks and hashes a folder. Left out are `.git` at any level, folders that carry our
-    /// `CACHEDIR.TAG`, and the paths of `exclude` (the cache, an output file). With a store, the
+    /// Walks and hashes a folder. Left out are `.git` at any level, layouts that we wrote (see
+    /// docs/concepts/caching.md), and the paths of `exclude` (the cache). With a store, the
     /// digests of unchanged files come from its stat cache.
     ///
     /// # Errors
@@ -122,6 +132,7 @@ impl SourceTree {
         let mut hashed = digests(&folder, &found, cache)?;
         let mut tree = Self {
             root: root.to_owned(),
+            exclude: exclude.to_vec(),
             files: Vec::new(),
             refused: Vec::new(),
         };
@@ -132,6 +143,28 @@ impl SourceTree {
             }
         }
         Ok(tree)
+    }
+
+    /// Scans the folder again, and fails when its files are no longer those of this tree: for
+    /// tools that read it after it was hashed.
+    ///
+    /// # Errors
+    /// SRC-CHANGED with the files that differ; those of [`SourceTree::open`].
+    pub fn recheck(&self, store: Option<&Store>) -> Result<(), SourceError> {
+        let mut tries = RECHECKS;
+        loop {
+            let now = Self::open(&self.root, &self.exclude, store)?;
+            if now.files == self.files {
+                return Ok(());
+            }
+            tries -= 1;
+            if tries == 0 {
+                let listed = |tree: &Self| listing::listing(&Vec::from_iter(&tree.files));
+                let changes = listing::changes(&listed(self), &listed(&now));
+                return Err(SourceError::Moved { changes });
+            }
+            std::thread::sleep(RECHECK_PAUSE);
+        }
     }
 
     /// The folder.
@@ -248,6 +281,7 @@ fn digests<'f>(
 ) -> Result<BTreeMap<&'f [u8], Hashed>, SourceError> {
     let mut hashed = BTreeMap::new();
     let mut unknown = Vec::new();
+    let mut bytes = 0;
     for Found { path, kind } in found {
         let FoundKind::File { stat, device } = kind else {
             continue;
@@ -260,10 +294,19 @@ fn digests<'f>(
                 hashed.insert(path.as_slice(), Ok((*stat, digest)));
             }
             None if stat.size >= FILE_LIMIT => {}
-            None => unknown.push(path.as_slice()),
+            None => {
+                bytes += stat.size;
+                unknown.push(path.as_slice());
+            }
         }
     }
-    let results = hash::hash_all(folder, &unknown)?;
+    let reporter: &dyn Reporter = match &cache {
+        Some(cache) => cache.reporter(),
+        None => &Silent,
+    };
+    let meter = Meter::new(reporter, "hash the source", Some(bytes));
+    let results = hash::hash_all(folder, &unknown, &meter)?;
+    drop(meter);
     hashed.extend(unknown.iter().copied().zip(results));
     if let Some(cache) = cache {
         let sound = hashed.iter().filter_map(|(path, hashed)| {

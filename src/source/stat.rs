@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use super::walk::{FileStat, Moment};
 use crate::digest::Digest;
+use crate::progress::Reporter;
 use crate::store::{Store, sealed};
 
 /// First bytes of a stat cache; a cache of another version is made anew.
@@ -103,6 +104,11 @@ impl<'a> StatCache<'a> {
             started,
             known,
         })
+    }
+
+    /// Where the events of its store go.
+    pub(super) fn reporter(&self) -> &dyn Reporter {
+        self.store.reporter()
     }
 
     /// The digest of a file that can't have changed since it was hashed.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, readlinkat,
 use rustix::io::Errno;
 
 use super::SourceError;
+use super::outputs::is_output;
 use crate::layer::entry::escape;
-use crate::store::CACHEDIR_TAG;
 
 /// Folders above a file, at most. Real trees stay below 40; each level holds one descriptor.
 pub const MAX_DEPTH: usize = 200;
@@ -23,8 +23,6 @@ pub const MAX_DEPTH: usize = 200;
 pub const MAX_PATH: usize = 4096;
 /// Members of a tree, at most: bounds the memory for a hostile or mistaken root.
 pub const MAX_FILES: usize = 2_000_000;
-
-const TAG_NAME: &str = "CACHEDIR.TAG";
 
 /// What the kernel says of a file: all that decides whether it may have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,7 +189,7 @@ impl Walk<'_> {
             .map_err(io::Error::from)
             .and_then(|below| names(below.as_fd()).map(|names| (below, names)));
         match opened {
-            Ok((below, names)) if is_ours(&below, &names) => Ok(()),
+            Ok((below, names)) if is_output(&below, &names) => Ok(()),
             Ok((below, names)) => self.folder(&below, &names, path, depth + 1),
             Err(error) => self.keep(path, FoundKind::unreadable(error)),
         }
@@ -209,7 +207,8 @@ impl Walk<'_> {
     }
 }
 
-fn names(folder: impl AsFd) -> io::Result<Vec<Vec<u8>>> {
+/// The names in a folder, sorted.
+pub(super) fn names(folder: impl AsFd) -> io::Result<Vec<Vec<u8>>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
@@ -221,22 +220,6 @@ fn names(folder: impl AsFd) -> io::Result<Vec<Vec<u8>>> {
     // So that the first problem named is the same everywhere.
     names.sort();
     Ok(names)
-}
-
-/// Whether a folder carries our CACHEDIR.TAG: it is an output, a cache or a clone.
-fn is_ours(folder: &OwnedFd, names: &[Vec<u8>]) -> bool {
-    let (signature, mark) = {
-        let mut lines = CACHEDIR_TAG.lines();
-        (lines.next().unwrap_or(""), lines.next().unwrap_or(""))
-    };
-    if !names.iter().any(|name| name == TAG_NAME.as_bytes()) {
-        return false;
-    }
-    let mut text = Vec::new();
-    let read = open_beneath(folder, TAG_NAME.as_bytes())
-        .and_then(|file| file.take(4096).read_to_end(&mut text));
-    let text = String::from_utf8_lossy(&text);
-    read.is_ok() && text.starts_with(signature) && text.lines().any(|line| line == mark)
 }
 
 /// Opens a file below `root` for reading. No component may be a link; a named pipe that took

@@ -43,10 +43,14 @@ use lock::{Gate, Scratch};
 use sealed::{Broken, Durability};
 
 /// Contents of the `CACHEDIR.TAG` in each of our folders (bford.info/cachedir): backup programs
-/// skip such folders, and so do our source trees when the second line is ours.
+/// skip such folders.
 pub const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
     # karisimbi\n\
     # Made by karisimbi; it can be deleted.\n";
+
+/// Contents of the `go.mod` in each layout that we write: go takes the folder for another module,
+/// so that a module around it can neither import nor embed what our source trees leave out.
+pub const GO_MOD: &str = "// Keeps go from looking into this folder.\nmodule output\n";
 
 /// The folders that every store has.
 const FOLDERS: [&str; 9] = [
@@ -112,6 +116,11 @@ impl Store {
     /// Its folder.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Where its warnings go.
+    pub fn reporter(&self) -> &dyn Reporter {
+        self.reporter.as_ref()
     }
 
     /// The record of a layer whose bytes are here. Anything wrong with the record or the bytes

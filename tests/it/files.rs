@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use karisimbi::base::{Base, BaseFacts, Target};
 use karisimbi::error::AnyError;
+use karisimbi::error::Coded as _;
 use karisimbi::layer::{Compression, Encoder, EntryKind, EntrySummary};
 use karisimbi::plan::Plan;
 use karisimbi::progress::Silent;
@@ -269,6 +270,26 @@ fn wrong_mappings_are_named() {
         plan(folder.path(), &options).unwrap_err().code(),
         "FILES-OPTION"
     );
+}
+
+#[test]
+fn a_file_that_changes_behind_the_plan_is_never_recorded() {
+    let folder = source(&[("a", "one")]);
+    let path = folder.path().join("a");
+    let modified = std::fs::metadata(&path).and_then(|data| data.modified());
+    let plan = plan(folder.path(), &Options::default()).unwrap();
+    // The same size and time: the key would say `one`, the layer would hold `two`.
+    write(&path, "two");
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_modified(modified.unwrap()).unwrap();
+    let error = Encoder::new(1)
+        .encode(Vec::new(), Compression::Gzip, |out| {
+            plan.images[0].layers[0].write(&karisimbi::layer::Inputs::default(), out)
+        })
+        .map(drop)
+        .unwrap_err();
+    assert_eq!(error.code(), "LAYER-CHANGED");
+    assert!(error.to_string().contains("/a: changed"), "{error}");
 }
 
 #[test]

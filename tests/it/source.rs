@@ -10,6 +10,7 @@
 
 mod clones;
 mod filters;
+mod moving;
 mod revisions;
 mod stat_cache;
 
@@ -20,6 +21,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use karisimbi::error::Coded as _;
+use karisimbi::image::layout::Layout;
 use karisimbi::layer::TreeDigest;
 use karisimbi::progress::{Event, Reporter};
 use karisimbi::source::listing::{ChangeKind, changes, listing};
@@ -38,6 +40,9 @@ impl Reporter for Lines {
                 self.0.lock().unwrap().push(format!("{code}: {text}"));
             }
             Event::Line { text, .. } => self.0.lock().unwrap().push(text),
+            Event::Progress { name, total, .. } => {
+                self.0.lock().unwrap().push(format!("{name} {total:?}"));
+            }
             _ => {}
         }
     }
@@ -81,7 +86,6 @@ fn members_are_sorted_and_git_and_outputs_are_left_out() {
         ".git/config",
         "sub/.git",
         "sub/y",
-        "karisimbi-out/blobs/z",
         "cache/blob",
         "target/own",
         "image.tar",
@@ -89,10 +93,7 @@ fn members_are_sorted_and_git_and_outputs_are_left_out() {
     ] {
         write(&root.join(path), path);
     }
-    write(
-        &root.join("karisimbi-out/CACHEDIR.TAG"),
-        karisimbi::store::CACHEDIR_TAG,
-    );
+    output(&root.join("karisimbi-out/app"));
     // cargo's tag is not ours: its folder belongs to the source.
     let cargo = "Signature: 8a477f597d28d172789f06886806bc55\n# cargo\n";
     write(&root.join("target/CACHEDIR.TAG"), cargo);
@@ -129,6 +130,85 @@ fn members_are_sorted_and_git_and_outputs_are_left_out() {
     assert_eq!(tree.read("sub", 10).unwrap(), None);
     let under: Vec<_> = tree.select("./b/", Filter::All).unwrap();
     assert_eq!(under.len(), 1, "b.go is not under b");
+}
+
+/// A layout as a build leaves it.
+fn output(folder: &Path) {
+    Layout::create(folder).unwrap().mark_as_output().unwrap();
+    write(&folder.join("index.json"), "{}");
+    write(&folder.join("blobs/sha256").join("0a".repeat(32)), "blob");
+}
+
+#[test]
+fn a_mark_hides_nothing_but_a_layout() {
+    let cases: &[(&str, Action, bool)] = &[
+        ("as it is", |_| {}, true),
+        (
+            "being written",
+            |out| write(&out.join(".karisimbi-x"), ""),
+            true,
+        ),
+        (
+            "no blobs yet",
+            |out| std::fs::remove_dir_all(out.join("blobs/sha256")).unwrap(),
+            true,
+        ),
+        ("a package", |out| write(&out.join("x.go"), ""), false),
+        ("a folder", |out| write(&out.join("sub/x.go"), ""), false),
+        (
+            "a folder that is being written",
+            |out| write(&out.join(".karisimbi-x/x.go"), ""),
+            false,
+        ),
+        (
+            "a file among the blobs",
+            |out| write(&out.join("blobs/sha256/x.go"), ""),
+            false,
+        ),
+        (
+            "a folder among the blobs",
+            |out| write(&out.join("blobs/x/x.go"), ""),
+            false,
+        ),
+        (
+            "a folder with a blob's name",
+            |out| {
+                write(
+                    &out.join(format!("blobs/sha256/{}/x.go", "f1".repeat(32))),
+                    "",
+                )
+            },
+            false,
+        ),
+        (
+            "another go.mod",
+            |out| write(&out.join("go.mod"), "module m\n"),
+            false,
+        ),
+        (
+            "no go.mod",
+            |out| std::fs::remove_file(out.join("go.mod")).unwrap(),
+            false,
+        ),
+        (
+            "no layout",
+            |out| std::fs::remove_file(out.join("oci-layout")).unwrap(),
+            false,
+        ),
+        (
+            "another tag",
+            |out| write(&out.join("CACHEDIR.TAG"), "Signature: 8a477f"),
+            false,
+        ),
+    ];
+    for (name, change, hidden) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join("main.go"), "");
+        output(&dir.path().join("out"));
+        change(&dir.path().join("out"));
+        let seen = paths(&tree(dir.path()), Filter::All);
+        assert_eq!(seen == ["main.go"], *hidden, "{name}: {seen:?}");
+    }
 }
 
 #[test]

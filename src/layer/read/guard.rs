@@ -3,8 +3,6 @@
 use std::cell::Cell;
 use std::io::{self, Read};
 
-use crate::digest::Hashing;
-
 /// Bytes of an unpacked layer: 64 GiB.
 const MAX_UNPACKED: u64 = 64 << 30;
 
@@ -26,37 +24,28 @@ impl<R: Read> Read for Watched<'_, R> {
     }
 }
 
-/// What may be read of the unpacked stream.
-#[derive(Debug, Default)]
-pub(super) struct Guard {
-    /// Where the current entry's contents end; up to there anything goes.
-    pub(super) contents_end: Cell<u64>,
-    /// Bytes of headers that may follow. The archive collects them in memory.
-    pub(super) headers: Cell<u64>,
+/// A stream that fails beyond [`MAX_UNPACKED`] bytes.
+pub(super) struct Bounded<R> {
+    inner: R,
+    left: u64,
 }
 
-pub(super) struct Guarded<'a, R> {
-    pub(super) inner: Hashing<R>,
-    pub(super) guard: &'a Guard,
+impl<R> Bounded<R> {
+    pub(super) fn new(inner: R) -> Self {
+        Self {
+            inner,
+            left: MAX_UNPACKED,
+        }
+    }
 }
 
-impl<R: Read> Read for Guarded<'_, R> {
+impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let position = self.inner.length();
-        if position > MAX_UNPACKED {
-            return Err(io::Error::other("it unpacks to more than 64 GiB"));
-        }
-        let contents = self.guard.contents_end.get().saturating_sub(position);
-        let headers = self.guard.headers.get();
-        let allowed = if contents > 0 { contents } else { headers };
-        let room = usize::try_from(allowed).map_or(buffer.len(), |room| room.min(buffer.len()));
-        if room == 0 && !buffer.is_empty() {
-            return Err(io::Error::other("an entry has more than 1 MiB of headers"));
-        }
-        let count = self.inner.read(&mut buffer[..room])?;
-        if contents == 0 {
-            self.guard.headers.set(headers - count as u64);
-        }
+        let count = self.inner.read(buffer)?;
+        self.left = self
+            .left
+            .checked_sub(count as u64)
+            .ok_or_else(|| io::Error::other("it unpacks to more than 64 GiB"))?;
         Ok(count)
     }
 }

@@ -199,6 +199,7 @@ impl Collected {
                 let content = Content::File {
                     path: tree.root().join(member.path.as_str()),
                     size: *size,
+                    digest: Some(member.digest),
                 };
                 Node::File {
                     executable,

@@ -118,6 +118,7 @@ impl LayerSource for GoBinary {
                 content: Content::File {
                     path,
                     size: data.len(),
+                    digest: None,
                 },
             },
             package: None,

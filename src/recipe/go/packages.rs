@@ -92,6 +92,8 @@ fn list(workshop: &Workshop<'_>, targets: &[Target]) -> Result<Vec<Package>, GoE
         path: step.program.clone(),
         source: error.into(),
     })?;
+    // go read the source in place, maybe after a change that the key knows nothing of.
+    workshop.tree.recheck(Some(store))?;
     store.put_memo(&key, &bytes)?;
     Ok(parse_list(&memo.stdout))
 }

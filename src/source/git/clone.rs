@@ -9,9 +9,9 @@ use fs_err as fs;
 use super::lfs::lfs_pointers;
 use super::program::{Access, Git, Input, Output};
 use super::resolve::{Resolved, is_commit, is_hex};
-use super::{GitError, Revision, Why, revision};
+use super::{GitError, Revision, Why, revision, watch};
 use crate::digest::Digest;
-use crate::progress::{Reporter, Verb};
+use crate::progress::{Meter, Reporter, Verb};
 use crate::source::SourceError;
 use crate::source::address::GitUrl;
 use crate::source::url::GitSource;
@@ -211,7 +211,9 @@ impl Cloning<'_> {
             address,
             &resolved.wanted,
         ];
-        let fetched = self.remote(&beside, &shallow)?;
+        let name = format!("clone {}", self.url());
+        let meter = Meter::new(self.reporter, name, None);
+        let fetched = watch::fetch(&beside, &meter, || self.remote(&beside, &shallow))?;
         let name = if fetched.status.success() {
             "FETCH_HEAD"
         } else if is_hex(&resolved.wanted) {
@@ -224,7 +226,8 @@ impl Cloning<'_> {
                 "+refs/heads/*:refs/remotes/origin/*",
                 "+refs/tags/*:refs/tags/*",
             ];
-            self.expect_remote(self.remote(&beside, &full)?)?;
+            let fetched = watch::fetch(&beside, &meter, || self.remote(&beside, &full))?;
+            self.expect_remote(fetched)?;
             resolved.wanted.as_str()
         } else {
             return Err(self.failed(&fetched.said));

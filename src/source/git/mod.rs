@@ -9,6 +9,7 @@ mod lfs;
 mod program;
 mod resolve;
 mod revision;
+mod watch;
 
 pub use clone::{Checkout, Reach, clone};
 pub use revision::revision;

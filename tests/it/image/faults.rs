@@ -120,22 +120,19 @@ const FAULTS: [(&str, &[&str]); 17] = [
         &["has media type application/vnd.oci.image.index"],
     ),
     ("schema", &["schemaVersion is 1"]),
-    (
-        "layer media type",
-        &["has media type application/zip", "its tar has diff id"],
-    ),
+    ("layer media type", &["has media type application/zip"]),
     ("config size", &["more than 5", "no valid document"]),
     ("flipped byte", &["its bytes have digest"]),
     (
         "longer layer",
-        &["bytes, its descriptor says", "can't be decompressed"],
+        &["bytes, its descriptor says", "no readable layer"],
     ),
     (
         "truncated layer",
         &[
             "its descriptor says",
             "its bytes have digest",
-            "decompressed",
+            "no readable layer",
         ],
     ),
     ("missing layer", &["is missing in memory"]),
