@@ -50,11 +50,14 @@ impl Site {
         command
     }
 
-    /// What lies in the working directory, the home and the folder of temporary files.
+    /// What lies in the working directory, the home and the folder of temporary files. The go
+    /// command that is asked for its version counts itself in the user's home, as it always does.
     pub(crate) fn leftovers(&self) -> Vec<PathBuf> {
+        let counters = self.path("home/.config");
         ["home", "here", "tmp"]
             .iter()
             .flat_map(|name| listed(&self.path(name)))
+            .filter(|path| !path.starts_with(&counters))
             .collect()
     }
 }
@@ -68,13 +71,18 @@ pub(crate) enum Recipe {
 
 impl Recipe {
     pub(crate) fn arguments(self, source: &Path, cache: &Path, out: &Path, command: &mut Command) {
+        self.start(source, cache, command);
+        command.arg("-o").arg(layout_name(out));
+    }
+
+    /// Arguments without an output.
+    pub(crate) fn start(self, source: &Path, cache: &Path, command: &mut Command) {
         command.arg("build").arg(source);
         if self == Self::Files {
             command.args(["--recipe", "files", "--base", "scratch"]);
             command.args(["--entrypoint", "/app/run"]);
         }
         command.arg("--cache-dir").arg(cache);
-        command.arg("-o").arg(layout_name(out));
     }
 }
 

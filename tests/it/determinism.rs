@@ -10,7 +10,7 @@ use crate::builds::{
     Recipe, Site, blob_of, built, commit, copy, go_module, manifest_of, noise, open_to_all,
     owned_by, set_mode, warm_compiler,
 };
-use crate::support::{repository, run, tool, write};
+use crate::support::{repository, run, tool};
 
 /// An account that owns nothing of what it builds.
 const USER: u32 = 1001;
@@ -60,7 +60,7 @@ fn create(folder: &Path, members: &[(String, Member)]) {
             }
             Member::Link(target) => symlink(target, &path).expect("a link"),
             Member::HardLink(other) => {
-                std::fs::hard_link(folder.join(other), &path).expect("a link")
+                std::fs::hard_link(folder.join(other), &path).expect("a link");
             }
         }
     }
