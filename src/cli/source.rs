@@ -121,14 +121,17 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "too large".to_owned())
 }
 
-/// A file to write beside the image.
+/// A file to write beside the image; a failure leaves nothing.
 pub(super) fn write_beside(path: &PathBuf, text: &str) -> Result<(), AnyError> {
     let beside = path.with_extension("karisimbi-tmp");
-    fs_err::write(&beside, text)
-        .and_then(|()| fs_err::rename(&beside, path))
-        .map_err(|source| settings::SettingsError::Write {
+    let written = fs_err::write(&beside, text).and_then(|()| fs_err::rename(&beside, path));
+    written.map_err(|source| {
+        // What could not be written may not be there at all.
+        let _gone = fs_err::remove_file(&beside);
+        settings::SettingsError::Write {
             path: path.clone(),
             source,
-        })?;
+        }
+    })?;
     Ok(())
 }

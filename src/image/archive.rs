@@ -109,7 +109,7 @@ pub fn write_file(
 ) -> Result<(), ImageError> {
     place(folder_of(path), path, |file| {
         let mut out = io::BufWriter::with_capacity(1 << 17, file);
-        produce(&mut out)?;
+        produce(&mut out).map_err(|error| error.named(path))?;
         out.flush()
             .map_err(|source| ImageError::write(path, source))
     })

@@ -1,7 +1,7 @@
 //! The errors of images, layouts and archives.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use oci_spec::image::MediaType;
 
@@ -97,6 +97,14 @@ impl ImageError {
                 Self::Full { path, source }
             }
             _ => Self::Write { path, source },
+        }
+    }
+
+    /// Names the file behind a stream whose writer did not know it.
+    pub(super) fn named(self, path: &Path) -> Self {
+        match self {
+            Self::Full { source, .. } | Self::Write { source, .. } => Self::write(path, source),
+            other => other,
         }
     }
 }

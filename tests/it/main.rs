@@ -10,6 +10,7 @@
 
 mod architecture;
 mod base;
+mod builds;
 mod cli;
 mod deployment;
 mod determinism;

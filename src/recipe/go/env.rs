@@ -90,8 +90,10 @@ pub(super) fn base(
     let mut set = |name: &str, value: Argument| env.insert(name.to_owned(), value);
     set("GOENV", text("off"));
     set("GOTOOLCHAIN", text(gotoolchain));
-    // Without it the module cache can't be deleted by other means than go's.
-    set("GOFLAGS", text("-modcacherw"));
+    // Without the first the module cache can't be deleted by other means than go's. Without the
+    // second `go list` runs `git status` in the source, and with it whatever programs the
+    // repository's configuration names.
+    set("GOFLAGS", text("-modcacherw -buildvcs=false"));
     set("GOWORK", gowork.map_or_else(|| text("off"), text));
     set("LC_ALL", text("C"));
     if let Some(path) = context.env.get("PATH") {
