@@ -117,7 +117,7 @@ impl Coded for PipelineError {
                 Some("a tool is not reproducible, or the cache is damaged: karisimbi cache clear --layers".to_owned())
             }
             Self::Part(error) => error.hint(),
-            _ => None,
+            Self::Output { .. } => Some("run again with -v to see what the tool printed".to_owned()),
         }
     }
 }
