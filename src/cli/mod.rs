@@ -51,6 +51,7 @@ Maintain:
   completions  Print shell completions
   version      Print the version
 
+Global options:
 {options}
 
 Exit codes: 0 done, 1 the build failed, 2 usage or configuration, 10 to 15 registry and network;
@@ -153,6 +154,9 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     }
 }
 
+/// The code of arguments that are none of ours.
+const USAGE: &str = "USE-ARGUMENT";
+
 /// Help and version are data; anything else is one error with its code, without the usage text.
 fn usage(error: &clap::Error) -> ExitCode {
     match error.kind() {
@@ -168,17 +172,20 @@ fn usage(error: &clap::Error) -> ExitCode {
             return if root && output::data(text.trim_end()).is_ok() {
                 ExitCode::SUCCESS
             } else {
-                output::usage_error("USE-ARGUMENT", &text);
+                output::usage_error(USAGE, &text, None);
                 ExitCode::from(Exit::Usage as u8)
             };
         }
         _ => {}
     }
     let source = std::error::Error::source(error);
-    let code = source
-        .and_then(|source| source.downcast_ref::<InvalidName>())
-        .map_or("USE-ARGUMENT", InvalidName::code);
-    output::usage_error(code, &error.render().to_string());
+    let name = source.and_then(|source| source.downcast_ref::<InvalidName>());
+    let code = name.map_or(USAGE, InvalidName::code);
+    output::usage_error(
+        code,
+        &error.render().to_string(),
+        name.and_then(InvalidName::hint),
+    );
     ExitCode::from(Exit::Usage as u8)
 }
 

@@ -201,31 +201,28 @@ pub(super) fn error(error: &AnyError, mode: ProgressMode) {
 }
 
 /// Prints what is wrong with the arguments, without the usage text around it.
-pub(super) fn usage_error(code: &str, rendered: &str) {
+pub(super) fn usage_error(code: &str, rendered: &str, hint: Option<String>) {
     let body = rendered.strip_prefix("error: ").unwrap_or(rendered);
-    let usage = body
-        .find("\nUsage: ")
-        .or_else(|| body.find("\nFor more information"));
-    let (message, after) = body.split_at(usage.unwrap_or(body.len()));
-    let lines = message.lines().filter(|line| !line.trim().is_empty());
-    let shown: Vec<String> = lines
+    let end = ["\nUsage: ", "\nFor more information"]
+        .iter()
+        .filter_map(|mark| body.find(mark))
+        .min();
+    let (message, after) = body.split_at(end.unwrap_or(body.len()));
+    let mut lines: Vec<String> = message
+        .lines()
+        .filter(|line| !line.trim().is_empty())
         .map(|line| line.replace("  tip: ", "hint: "))
         .collect();
-    let command = after
-        .lines()
-        .find_map(|line| line.strip_prefix("Usage: "))
-        .map(|usage| {
-            usage
-                .split([' '])
-                .take_while(|word| !word.starts_with(['[', '<', '-']))
-        });
-    let command = command.map_or("karisimbi".to_owned(), |words| {
-        words.collect::<Vec<_>>().join(" ")
+    let usage = after.lines().find_map(|line| line.strip_prefix("Usage: "));
+    let command = usage.map(|usage| {
+        let words = usage.split(' ');
+        let command: Vec<&str> = words
+            .take_while(|word| !word.starts_with(['[', '<', '-']))
+            .collect();
+        format!("{} --help", command.join(" "))
     });
-    write_stderr(&format!(
-        "error[{code}]: {}\nhint: {command} --help",
-        shown.join("\n")
-    ));
+    lines.extend(hint.or(command).map(|hint| format!("hint: {hint}")));
+    write_stderr(&format!("error[{code}]: {}", lines.join("\n")));
 }
 
 fn write_stderr(text: &str) {
