@@ -140,16 +140,24 @@ fn unexplained<'a>(
     })
 }
 
-/// An edit of a file also makes the work tree differ from its commit, and a commit moves
-/// `created`: these follow from the cause that is named already.
+/// Fields that follow from others: an edit of a file also makes the work tree differ from its
+/// commit, a commit moves `created`, and a base decides which folders a layer brings itself.
+const CONSEQUENCES: &[(&str, &[&str])] = &[
+    ("revision", &["source"]),
+    ("created", &["source", "revision"]),
+    ("directories", &["source", "files", "base"]),
+    ("base-links", &["base"]),
+];
+
+/// Drops what follows from a cause that is named already.
 fn drop_consequences(found: &mut Vec<Explanation>) {
-    let has = |found: &[Explanation], field: &str| found.iter().any(|e| e.field == field);
-    if has(found, "source") {
-        found.retain(|e| e.field != "revision");
-    }
-    if has(found, "source") || has(found, "revision") {
-        found.retain(|e| e.field != "created");
-    }
+    let fields: BTreeSet<String> = found.iter().map(|change| change.field.clone()).collect();
+    found.retain(|change| {
+        let rule = CONSEQUENCES
+            .iter()
+            .find(|(field, _)| *field == change.field);
+        rule.is_none_or(|(_, causes)| causes.iter().all(|cause| !fields.contains(*cause)))
+    });
 }
 
 fn describe(change: &FieldChange, store: &Store) -> String {

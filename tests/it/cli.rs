@@ -60,9 +60,9 @@ impl Bench {
     pub(crate) fn build(&self, args: &[&str]) -> Command {
         let mut command = self.command(&["build"]);
         command
-            .args(args)
             .args(["--recipe", "files", "--base", "scratch"])
-            .args(["--entrypoint", "/app/program"]);
+            .args(["--entrypoint", "/app/program"])
+            .args(args);
         command
     }
 }
