@@ -41,7 +41,11 @@ fn the_page_of_variables_is_the_table() {
             karisimbi::settings::env::Scope::Network => "karisimbi, tools that fetch",
             karisimbi::settings::env::Scope::Tools => "tools that fetch",
         };
-        text += &format!("| `{}` | {} | {scope} |\n", variable.name, variable.purpose);
+        let name = format!("`{}`", variable.name);
+        let cells = [name.as_str(), variable.purpose, scope];
+        text.push_str("| ");
+        text.push_str(&cells.join(" | "));
+        text.push_str(" |\n");
     }
     page("environment.md", &text);
 }
