@@ -154,6 +154,31 @@ pub(super) fn data(text: &str) -> io::Result<()> {
     }
 }
 
+/// Prints what is wrong with the arguments, without the usage text around it.
+pub(super) fn usage_error(code: &str, rendered: &str, hint: Option<String>) {
+    let body = rendered.strip_prefix("error: ").unwrap_or(rendered);
+    let end = ["\nUsage: ", "\nFor more information"]
+        .iter()
+        .filter_map(|mark| body.find(mark))
+        .min();
+    let (message, after) = body.split_at(end.unwrap_or(body.len()));
+    let mut lines: Vec<String> = message
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| line.replace("  tip: ", "hint: "))
+        .collect();
+    let usage = after.lines().find_map(|line| line.strip_prefix("Usage: "));
+    let command = usage.map(|usage| {
+        let words = usage.split(' ');
+        let command: Vec<&str> = words
+            .take_while(|word| !word.starts_with(['[', '<', '-']))
+            .collect();
+        format!("{} --help", command.join(" "))
+    });
+    lines.extend(hint.or(command).map(|hint| format!("hint: {hint}")));
+    write_stderr(&format!("error[{code}]: {}", lines.join("\n")));
+}
+
 /// Whether stdout is a terminal, which shows no archive.
 pub(super) fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
@@ -198,31 +223,6 @@ pub(super) fn error(error: &AnyError, mode: ProgressMode) {
         text.push_str(&hint);
     }
     write_stderr(&text);
-}
-
-/// Prints what is wrong with the arguments, without the usage text around it.
-pub(super) fn usage_error(code: &str, rendered: &str, hint: Option<String>) {
-    let body = rendered.strip_prefix("error: ").unwrap_or(rendered);
-    let end = ["\nUsage: ", "\nFor more information"]
-        .iter()
-        .filter_map(|mark| body.find(mark))
-        .min();
-    let (message, after) = body.split_at(end.unwrap_or(body.len()));
-    let mut lines: Vec<String> = message
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .map(|line| line.replace("  tip: ", "hint: "))
-        .collect();
-    let usage = after.lines().find_map(|line| line.strip_prefix("Usage: "));
-    let command = usage.map(|usage| {
-        let words = usage.split(' ');
-        let command: Vec<&str> = words
-            .take_while(|word| !word.starts_with(['[', '<', '-']))
-            .collect();
-        format!("{} --help", command.join(" "))
-    });
-    lines.extend(hint.or(command).map(|hint| format!("hint: {hint}")));
-    write_stderr(&format!("error[{code}]: {}", lines.join("\n")));
 }
 
 fn write_stderr(text: &str) {

@@ -53,15 +53,17 @@ impl PipelineError {
 }
 
 fn show(findings: &[Finding]) -> String {
-    // The code of a single one stands before the message already.
-    if let [finding] = findings {
-        return finding.text.clone();
+    match findings {
+        // Its code is the error's.
+        [finding] => finding.text.clone(),
+        findings => {
+            let lines: Vec<String> = findings
+                .iter()
+                .map(|f| format!("{}: {}", f.code, f.text))
+                .collect();
+            lines.join("\n")
+        }
     }
-    let lines: Vec<String> = findings
-        .iter()
-        .map(|finding| format!("{}: {}", finding.code, finding.text))
-        .collect();
-    lines.join("\n")
 }
 
 impl Coded for PipelineError {
