@@ -14,8 +14,8 @@ explain() { # NAME ARGUMENTS…: builds with --explain; sets FIELDS, the names t
   local name=$1
   shift
   build "$WORK/$name" "${baseline[@]}" "$@" --explain --record "$WORK/$name.json" >/dev/null 2>&1
-  # A change is {field, before, now} wherever the record keeps it.
-  FIELDS=$(jq -r '[.. | objects | select(has("field") and has("before") and has("now")) | .field] | unique | join(" ")' "$WORK/$name.json")
+  # A change is {subject, field, before, now, text} in `explanation`; before and now may be null.
+  FIELDS=$(jq -r '[.explanation[]? | .field] | unique | join(" ")' "$WORK/$name.json")
 }
 # names NAME FIELD ARGUMENTS…: from the baseline to the change, exactly this field; and it is printed.
 names() {
@@ -40,7 +40,7 @@ names source 'source|tree'
 undo() { :; }
 names flag 'flags|ldflags' --set recipe.go.ldflags='-X main.unused=1'
 names base 'base' --base scratch
-names option 'env|container\.env' --set container.env.GREETING=hello
+names option 'container\.env\.GREETING' --set container.env.GREETING=hello
 previous=$PATH
 PATH=$other_root/bin:$PATH
 undo() { PATH=$previous; }

@@ -9,12 +9,13 @@ use super::source::{self, SourceArgs};
 use super::{Global, Outcome, output};
 use crate::error::AnyError;
 use crate::pipeline::{
-    self, BuildRecord, Built, CacheUse, Origin, PipelineError, Request, Session,
+    self, BuildRecord, Built, CacheUse, Origin, PipelineError, Prepared, Request, Session,
 };
 use crate::progress::Verb;
 use crate::reference::ImageName;
+use crate::settings::destinations::{self, Destinations};
 use crate::settings::env::Environment;
-use crate::settings::{SettingsError, destinations};
+use crate::settings::{self, SettingsError};
 use crate::sink::{self, CORRUPT};
 
 /// Build images from deployments, source folders or Git URLs
@@ -82,31 +83,61 @@ enum Format {
 
 impl Build {
     pub(super) fn run(&self, global: &Global, environment: &Environment) -> Outcome {
-        let session = global.session(environment)?;
+        let mut session = global.session(&[], environment)?;
         let cache = match (self.cache.no_cache, self.cache.verify_cache) {
             (true, _) => CacheUse::Rebuild,
             (_, true) => CacheUse::Verify,
             _ => CacheUse::Reuse,
         };
-        let requests = self.source.requests(&session, environment, cache)?;
+        let written = self.written();
+        let requests = self
+            .source
+            .requests(&session, environment, (cache, &written))?;
         if requests.len() > 1 && (self.digest_file.is_some() || self.record.is_some()) {
             return Err(SettingsError::OneFileManyBuilds.into());
         }
-        for mut request in requests {
+        // Every name is checked before anything is built.
+        let destinations = requests
+            .iter()
+            .map(|request| self.destinations(request, environment))
+            .collect::<Result<Vec<_>, _>>()?;
+        let hosts = destinations::hosts(&destinations)?;
+        session.credentials =
+            settings::credential_places(global.authfile.as_deref(), &hosts, environment)?;
+        let mut taken = Vec::new();
+        for (mut request, destinations) in requests.into_iter().zip(&destinations) {
             request.max_size = self.max_size;
-            self.build(&request, &session, environment)?;
+            let prepared = pipeline::prepare(&request, &session)?;
+            let places = destinations.places(&prepared.name, &prepared.version)?;
+            if let Some(place) = places.iter().find(|place| taken.contains(*place)) {
+                let place = place.to_string();
+                return Err(SettingsError::OnePlaceManyBuilds { place }.into());
+            }
+            taken.extend_from_slice(&places);
+            self.build(&request, prepared, &places, &session)?;
         }
         Ok(())
     }
 
-    fn build(&self, request: &Request, session: &Session, environment: &Environment) -> Outcome {
-        let built = pipeline::build(request, session)?;
-        if self.explain {
-            explain(&built.record, session);
-        }
-        if self.cache.expect_cached {
-            expect_cached(&built.record)?;
-        }
+    /// Files that this command writes, which are never part of a source.
+    fn written(&self) -> Vec<PathBuf> {
+        let archives = self.outputs.iter().filter_map(|text| match text.parse() {
+            Ok(ImageName::OciArchive { file, .. }) => Some(file),
+            Ok(ImageName::DockerArchive { file, .. }) => file,
+            // A name that breaks a rule is refused later, a layout carries its own mark.
+            _ => None,
+        });
+        archives
+            .chain(self.digest_file.clone())
+            .chain(self.record.clone())
+            .collect()
+    }
+
+    fn destinations(
+        &self,
+        request: &Request,
+        environment: &Environment,
+    ) -> Result<Destinations, SettingsError> {
         let wanted = destinations::Wanted {
             tags: &self.tags,
             outputs: &self.outputs,
@@ -117,14 +148,39 @@ impl Build {
             },
             image: request.image.as_ref(),
             project: environment.text("KARISIMBI_REPO"),
+            platforms: request.platforms.len(),
         };
-        let places = destinations::choose(&wanted, &built.name, &built.version)?;
-        let line = match write(&built, &places, session) {
+        let parsed = Destinations::parse(&wanted)?;
+        if parsed.use_stdout() && output::stdout_is_terminal() {
+            return Err(SettingsError::ArchiveOnTerminal);
+        }
+        Ok(parsed)
+    }
+
+    fn build(
+        &self,
+        request: &Request,
+        prepared: Prepared,
+        places: &[ImageName],
+        session: &Session,
+    ) -> Outcome {
+        let built = pipeline::build_prepared(request, prepared, session)?;
+        let missed = self
+            .cache
+            .expect_cached
+            .then(|| expect_cached(&built.record));
+        if self.explain || matches!(missed, Some(Err(_))) {
+            explain(&built.record, session);
+        }
+        if let Some(missed) = missed {
+            missed?;
+        }
+        let line = match write(&built, places, session) {
             Err(error) if error.code() == CORRUPT => {
                 session
                     .reporter
                     .warn(CORRUPT, format!("{error}; building again"));
-                write(&pipeline::build(request, session)?, &places, session)?
+                write(&pipeline::build(request, session)?, places, session)?
             }
             other => other?,
         };

@@ -1,6 +1,6 @@
 //! `karisimbi cache`
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::{Global, Outcome, output, source};
@@ -13,6 +13,7 @@ use crate::store::upkeep::What;
 
 /// Show, prune, verify or clear the cache
 #[derive(Debug, Args)]
+#[command(arg_required_else_help = false)]
 pub(super) struct Cache {
     #[command(subcommand)]
     action: Action,
@@ -39,9 +40,10 @@ enum Action {
         format: Format,
     },
     /// Remove layers, inputs, or both
+    #[command(group = ArgGroup::new("what").required(true).multiple(true).args(["layers", "inputs", "all"]))]
     Clear {
         /// Layers, their records and the outputs of steps
-        #[arg(long, required_unless_present_any = ["inputs", "all"])]
+        #[arg(long)]
         layers: bool,
         /// Clones and the caches of tools
         #[arg(long)]

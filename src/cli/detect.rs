@@ -29,10 +29,10 @@ enum Format {
 
 impl Detect {
     pub(super) fn run(&self, global: &Global, environment: &Environment) -> Outcome {
-        let session = global.session(environment)?;
+        let session = global.session(&[], environment)?;
         for request in self
             .source
-            .requests(&session, environment, CacheUse::Reuse)?
+            .requests(&session, environment, (CacheUse::Reuse, &[]))?
         {
             let (recipe, evidence) = pipeline::detect(&request)?;
             let text = match self.format {

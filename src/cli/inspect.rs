@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::session::with_context;
+use super::session::{host, with_context};
 use super::{Global, Outcome, output};
 use crate::digest::Digest;
 use crate::image::Image;
@@ -54,7 +54,7 @@ struct ShownImage {
 
 impl Inspect {
     pub(super) fn run(&self, global: &Global, environment: &Environment) -> Outcome {
-        let session = global.session(environment)?;
+        let session = global.session(host(&self.image).as_slice(), environment)?;
         let shown = with_context(&session, |context| {
             let opened = Opened::open(&self.image, context)?;
             let images = opened.images()?;

@@ -22,7 +22,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::error::{AnyError, Exit};
+use crate::error::{AnyError, Coded, Exit};
+use crate::reference::InvalidName;
 use crate::settings::env::Environment;
 
 use output::ProgressMode;
@@ -50,8 +51,11 @@ Maintain:
   completions  Print shell completions
   version      Print the version
 
-Options:
+Global options:
 {options}
+
+Exit codes: 0 done, 1 the build failed, 2 usage or configuration, 10 to 15 registry and network;
+all of them are in docs/reference/exit-codes.md.
 ";
 
 /// Builds OCI images from Git repositories: no Dockerfile, no daemon, no root.
@@ -76,6 +80,7 @@ struct Cli {
 
 /// Options that every command takes.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag that clap sets"
@@ -96,6 +101,9 @@ struct Global {
     /// Trust the certificates of this PEM file too
     #[arg(long, global = true, value_name = "FILE")]
     ca_file: Option<std::path::PathBuf>,
+    /// Registry logins, as `docker login` or `podman login` wrote them
+    #[arg(long, global = true, value_name = "FILE")]
+    authfile: Option<std::path::PathBuf>,
     /// Use what is on this disk and connect to nothing
     #[arg(long, global = true)]
     offline: bool,
@@ -148,26 +156,45 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::error(&error);
+            output::error(&error, cli.global.progress);
             ExitCode::from(error.exit() as u8)
         }
     }
 }
 
+/// The code of arguments that are none of ours.
+const USAGE: &str = "USE-ARGUMENT";
+
+/// Help and version are data; anything else is one error with its code, without the usage text.
 fn usage(error: &clap::Error) -> ExitCode {
-    let help = matches!(
-        error.kind(),
-        ErrorKind::DisplayHelp
-            | ErrorKind::DisplayVersion
-            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-    );
-    // A closed stdout is the reader's choice.
-    drop(error.print());
-    if help {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(Exit::Usage as u8)
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A closed stdout is the reader's choice.
+            drop(error.print());
+            return ExitCode::SUCCESS;
+        }
+        // `karisimbi` alone is a question; `karisimbi cache` alone is a mistake.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let text = error.render().to_string();
+            let root = text.contains("<COMMAND>") && text.contains("Maintain:");
+            return if root && output::data(text.trim_end()).is_ok() {
+                ExitCode::SUCCESS
+            } else {
+                output::usage_error(USAGE, &text, None);
+                ExitCode::from(Exit::Usage as u8)
+            };
+        }
+        _ => {}
     }
+    let source = std::error::Error::source(error);
+    let name = source.and_then(|source| source.downcast_ref::<InvalidName>());
+    let code = name.map_or(USAGE, InvalidName::code);
+    output::usage_error(
+        code,
+        &error.render().to_string(),
+        name.and_then(InvalidName::hint),
+    );
+    ExitCode::from(Exit::Usage as u8)
 }
 
 /// The command tree, for completions and the reference.

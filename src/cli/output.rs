@@ -154,23 +154,69 @@ pub(super) fn data(text: &str) -> io::Result<()> {
     }
 }
 
+/// Prints what is wrong with the arguments, without the usage text around it.
+pub(super) fn usage_error(code: &str, rendered: &str, hint: Option<String>) {
+    let body = rendered.strip_prefix("error: ").unwrap_or(rendered);
+    let end = ["\nUsage: ", "\nFor more information"]
+        .iter()
+        .filter_map(|mark| body.find(mark))
+        .min();
+    let (message, after) = body.split_at(end.unwrap_or(body.len()));
+    let mut lines: Vec<String> = message
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| line.replace("  tip: ", "hint: "))
+        .collect();
+    let usage = after.lines().find_map(|line| line.strip_prefix("Usage: "));
+    let command = usage.map(|usage| {
+        let words = usage.split(' ');
+        let command: Vec<&str> = words
+            .take_while(|word| !word.starts_with(['[', '<', '-']))
+            .collect();
+        format!("{} --help", command.join(" "))
+    });
+    lines.extend(hint.or(command).map(|hint| format!("hint: {hint}")));
+    write_stderr(&format!("error[{code}]: {}", lines.join("\n")));
+}
+
+/// Whether stdout is a terminal, which shows no archive.
+pub(super) fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Stdout for data that is no text: an archive.
 pub(super) fn stdout() -> Box<dyn Write> {
     Box::new(io::stdout())
 }
 
-/// Prints an error with the chain of its causes and its next step.
-pub(super) fn error(error: &AnyError) {
-    let mut text = format!("error[{}]: {error}", error.code());
+/// Prints an error with the chain of its causes and its next step; as JSON where events are.
+pub(super) fn error(error: &AnyError, mode: ProgressMode) {
+    let message = error.to_string();
+    let mut causes: Vec<String> = Vec::new();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         let line = error.to_string();
         // Wrappers that repeat their source's words add nothing.
-        if !text.ends_with(&line) {
-            text.push_str("\n  because: ");
-            text.push_str(&line.replace('\n', "\n           "));
+        if !causes.last().unwrap_or(&message).ends_with(&line) {
+            causes.push(line);
         }
         cause = error.source();
+    }
+    if mode == ProgressMode::Json {
+        let event = serde_json::json!({
+            "event": "error",
+            "code": error.code(),
+            "text": message,
+            "causes": causes,
+            "hint": error.hint(),
+            "exit": error.exit() as u8,
+        });
+        return write_stderr(&event.to_string());
+    }
+    let mut text = format!("error[{}]: {message}", error.code());
+    for cause in causes {
+        text.push_str("\n  because: ");
+        text.push_str(&cause.replace('\n', "\n           "));
     }
     if let Some(hint) = error.hint() {
         text.push_str("\nhint: ");

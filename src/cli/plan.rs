@@ -77,10 +77,10 @@ enum Cached {
 
 impl Plan {
     pub(super) fn run(&self, global: &Global, environment: &Environment) -> Outcome {
-        let session = global.session(environment)?;
+        let session = global.session(&[], environment)?;
         for request in self
             .source
-            .requests(&session, environment, CacheUse::Reuse)?
+            .requests(&session, environment, (CacheUse::Reuse, &[]))?
         {
             let prepared = pipeline::prepare(&request, &session)?;
             let shown = shown(&request, &prepared, &session);
@@ -165,23 +165,10 @@ fn text(plan: &Shown<'_>) -> String {
         let digest = image.base_digest.as_deref().unwrap_or("no manifest");
         line(0, "platform", &image.platform);
         line(2, "base", &format!("{} ({digest})", image.base));
-        for layer in &image.layers {
-            let state = if layer.cached == Cached::Yes {
-                "cached"
-            } else {
-                "to build"
-            };
-            let description = &layer.description;
-            let contents = &description.contents;
-            line(
-                2,
-                "layer",
-                &format!("{}: {contents}, {state}", description.name),
-            );
-            for (field, value) in &layer.key {
-                line(4, field, value);
-            }
-        }
+        image
+            .layers
+            .iter()
+            .for_each(|layer| layer_lines(layer, &mut line));
         let runtime = image.runtime;
         line(
             2,
@@ -196,6 +183,19 @@ fn text(plan: &Shown<'_>) -> String {
         line(0, "notice", &format!("{}: {}", notice.code, notice.text));
     }
     out
+}
+
+fn layer_lines(layer: &ShownLayer<'_>, line: &mut impl FnMut(usize, &str, &str)) {
+    let state = if layer.cached == Cached::Yes {
+        "cached"
+    } else {
+        "to build"
+    };
+    let LayerDescription { name, contents, .. } = &layer.description;
+    line(2, "layer", &format!("{name}: {contents}, {state}"));
+    for (field, value) in &layer.key {
+        line(4, field, value);
+    }
 }
 
 /// Steps, layers and images as a mermaid flowchart.

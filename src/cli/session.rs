@@ -9,6 +9,7 @@ use crate::layer::Encoder;
 use crate::net::{NetSettings, Reach};
 use crate::pipeline::Session;
 use crate::progress::Reporter;
+use crate::reference::{Host, ImageName};
 use crate::settings;
 use crate::settings::env::Environment;
 use crate::sink;
@@ -39,8 +40,12 @@ impl Global {
         Ok(Store::open(&folder, Arc::clone(reporter))?)
     }
 
-    /// A session for builds and transfers.
-    pub(super) fn session(&self, environment: &Environment) -> Result<Session, AnyError> {
+    /// A session for builds and transfers; `hosts` are the registries that the command names.
+    pub(super) fn session(
+        &self,
+        hosts: &[Host],
+        environment: &Environment,
+    ) -> Result<Session, AnyError> {
         let reporter = self.reporter(environment);
         let store = Arc::new(self.store(environment, &reporter)?);
         let threads = settings::threads(self.threads, environment)?;
@@ -50,12 +55,20 @@ impl Global {
             Reach::Online
         };
         let network: NetSettings = settings::network(self.ca_file.as_deref(), reach, environment);
-        let places = settings::credential_places(environment)?;
+        let places = settings::credential_places(self.authfile.as_deref(), hosts, environment)?;
         let mut session = Session::new(store, Encoder::new(threads), reporter, network, places);
         session.tool_env = environment.for_tools();
         session.ca_file.clone_from(&self.ca_file);
         session.reach = reach;
         Ok(session)
+    }
+}
+
+/// The registry of an image's name, if it is in one.
+pub(super) fn host(name: &ImageName) -> Option<Host> {
+    match name {
+        ImageName::Registry(reference) => Some(reference.repository.host.clone()),
+        _ => None,
     }
 }
 

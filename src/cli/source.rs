@@ -62,7 +62,7 @@ impl SourceArgs {
         &self,
         session: &Session,
         environment: &Environment,
-        cache: CacheUse,
+        (cache, written): (CacheUse, &[PathBuf]),
     ) -> Result<Vec<Request>, AnyError> {
         let current = Environment::current_dir().map_err(settings::SettingsError::current_dir)?;
         let flags = Flags {
@@ -87,6 +87,7 @@ impl SourceArgs {
                 CompressionArg::Zstd => Compression::Zstd,
             },
             cache,
+            written: written.iter().map(|path| current.join(path)).collect(),
         };
         self.what
             .iter()
@@ -123,15 +124,21 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 
 /// A file to write beside the image; a failure leaves nothing.
 pub(super) fn write_beside(path: &PathBuf, text: &str) -> Result<(), AnyError> {
-    let beside = path.with_extension("karisimbi-tmp");
-    let written = fs_err::write(&beside, text).and_then(|()| fs_err::rename(&beside, path));
-    written.map_err(|source| {
-        // What could not be written may not be there at all.
-        let _gone = fs_err::remove_file(&beside);
-        settings::SettingsError::Write {
-            path: path.clone(),
-            source,
-        }
+    // A pipe or /dev/stdout is written to, never replaced.
+    let special = path.exists() && !path.is_file();
+    let written = if special {
+        fs_err::write(path, text)
+    } else {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".karisimbi-tmp");
+        let beside = path.with_file_name(name);
+        fs_err::write(&beside, text)
+            .and_then(|()| fs_err::rename(&beside, path))
+            .inspect_err(|_| drop(fs_err::remove_file(&beside)))
+    };
+    written.map_err(|source| settings::SettingsError::Write {
+        path: path.clone(),
+        source,
     })?;
     Ok(())
 }

@@ -20,7 +20,10 @@ pub(super) struct Tag {
 
 impl Tag {
     pub(super) fn run(&self, global: &Global, environment: &Environment) -> Outcome {
-        let session = global.session(environment)?;
+        let session = global.session(
+            std::slice::from_ref(&self.image.repository.host),
+            environment,
+        )?;
         let client = session.client()?;
         let manifest = client.fetch_manifest(&self.image)?;
         let repository = &self.image.repository;

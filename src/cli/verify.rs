@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::session::with_context;
+use super::session::{host, with_context};
 use super::{Global, Outcome, output};
 use crate::error::Coded;
 use crate::image::{self, Blobs, Mismatch};
@@ -44,7 +44,7 @@ impl Coded for Wrong {
 
 impl Verify {
     pub(super) fn run(&self, global: &Global, environment: &Environment) -> Outcome {
-        let session = global.session(environment)?;
+        let session = global.session(host(&self.image).as_slice(), environment)?;
         let digest = with_context(&session, |context| {
             let opened = Opened::open(&self.image, context)?;
             let open = |descriptor: &Descriptor| opened.blob(descriptor);

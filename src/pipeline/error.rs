@@ -38,7 +38,7 @@ pub enum PipelineError {
     },
     #[error("the image has {size} bytes; --max-size allows {limit}")]
     TooLarge { size: u64, limit: u64 },
-    #[error("platform {platform} can't be built: images are for linux")]
+    #[error("platform {platform} can't be built: images are for linux and a known architecture")]
     Platform { platform: String },
     /// An error of a recipe, a base, the source or an image.
     #[error(transparent)]
@@ -104,12 +104,22 @@ impl Coded for PipelineError {
                     .to_owned(),
             ),
             Self::Audit(findings) => findings.first().map(|finding| finding.hint.clone()),
-            Self::NotCached { .. } => Some("--explain names the field that changed".to_owned()),
+            Self::NotCached { .. } => {
+                Some("the lines that begin with \"explained\" name the field that changed".to_owned())
+            }
+            Self::Platform { .. } => {
+                Some("write linux/amd64, linux/arm64 or another OS/ARCHITECTURE of the base".to_owned())
+            }
+            Self::UnknownRecipe { .. } => Some("leave --recipe out to see what is detected".to_owned()),
+            Self::TooLarge { .. } => {
+                Some("`plan` shows the layers; `.dockerignore` keeps files out".to_owned())
+            }
+            Self::Spawn { .. } => Some("install it, or put its folder on PATH".to_owned()),
             Self::Mismatch { .. } => {
                 Some("a tool is not reproducible, or the cache is damaged: karisimbi cache clear --layers".to_owned())
             }
             Self::Part(error) => error.hint(),
-            _ => None,
+            Self::Output { .. } => Some("run again with -v to see what the tool printed".to_owned()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `--explain`: which field of which key changed since the last build of the same target.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oci_spec::image::MediaType;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ use super::PipelineError;
 pub(super) struct Fields {
     /// By `layer name (platform)`, or `image (platform)`.
     pub(super) keys: BTreeMap<String, BTreeMap<String, String>>,
+    /// Digest of each image's manifest, by its platform.
+    pub(super) images: BTreeMap<String, Digest>,
 }
 
 /// Why one layer or image differs from the last build's.
@@ -25,9 +27,13 @@ pub(super) struct Fields {
 pub struct Explanation {
     /// `layer name (platform)`, or `image (platform)`.
     pub subject: String,
-    /// The field and what happened to it.
+    /// The field: of a layer's key, or the key of deployment.yaml that decides it.
     pub field: String,
-    /// One sentence for people.
+    /// Its value before; none when it was not set.
+    pub before: Option<String>,
+    /// Its value now; none when it is not set.
+    pub now: Option<String>,
+    /// What changed, for people.
     pub text: String,
 }
 
@@ -55,63 +61,119 @@ pub(super) fn encode(fields: &Fields) -> Result<Vec<u8>, PipelineError> {
 
 /// What changed from `before` to `now`; empty when nothing did.
 pub(super) fn compare(before: &Fields, now: &Fields, store: &Store) -> Vec<Explanation> {
-    let mut found = Vec::new();
-    let none = BTreeMap::new();
-    let mut subjects: Vec<&String> = before.keys.keys().chain(now.keys.keys()).collect();
-    subjects.sort();
-    subjects.dedup();
+    let mut found: Vec<Explanation> = platforms(before, now).into_iter().collect();
+    let subjects: BTreeSet<&String> = before.keys.keys().chain(now.keys.keys()).collect();
     for subject in subjects {
-        let (old, new) = (before.keys.get(subject), now.keys.get(subject));
-        if old.is_none() || new.is_none() {
-            let text = if old.is_none() { "is new" } else { "is gone" };
-            found.push(Explanation {
+        match (before.keys.get(subject), now.keys.get(subject)) {
+            (Some(old), Some(new)) => found.extend(
+                changes(old, new)
+                    .into_iter()
+                    .map(|change| explained(subject, change, store)),
+            ),
+            // The layers of a platform that is new or gone follow from the platform.
+            (old, _) if is_common(subject, before, now) => found.push(Explanation {
                 subject: subject.clone(),
                 field: "layer".to_owned(),
-                text: text.to_owned(),
-            });
-            continue;
-        }
-        for change in changes(old.unwrap_or(&none), new.unwrap_or(&none)) {
-            let text = describe(&change, store);
-            found.push(Explanation {
-                subject: subject.clone(),
-                field: change.field,
-                text,
-            });
+                before: old.map(|_| "present".to_owned()),
+                now: old.is_none().then(|| "present".to_owned()),
+                text: if old.is_none() { "is new" } else { "is gone" }.to_owned(),
+            }),
+            _ => {}
         }
     }
     drop_consequences(&mut found);
+    if found.is_empty() {
+        found.extend(unexplained(before, now));
+    }
     found
 }
 
-/// An edit of a file also makes the work tree differ from its commit, and a commit moves
-/// `created`: these follow from the cause that is named already.
+fn explained(subject: &str, change: FieldChange, store: &Store) -> Explanation {
+    Explanation {
+        subject: subject.to_owned(),
+        text: describe(&change, store),
+        field: change.field,
+        before: change.before,
+        now: change.now,
+    }
+}
+
+/// Platforms that were added or removed.
+fn platforms(before: &Fields, now: &Fields) -> Option<Explanation> {
+    let list = |fields: &Fields| {
+        let names: Vec<&str> = fields.images.keys().map(String::as_str).collect();
+        names.join(",")
+    };
+    let (before, now) = (list(before), list(now));
+    (before != now).then(|| Explanation {
+        subject: "image".to_owned(),
+        field: "platforms".to_owned(),
+        text: format!("{now}, was {before}"),
+        before: Some(before),
+        now: Some(now),
+    })
+}
+
+/// Whether the subject's platform was built before and now.
+fn is_common(subject: &str, before: &Fields, now: &Fields) -> bool {
+    before
+        .images
+        .keys()
+        .filter(|platform| now.images.contains_key(*platform))
+        .any(|platform| subject.ends_with(&format!("({platform})")))
+}
+
+/// Images that differ although every field is equal: another version of the program made them.
+fn unexplained<'a>(
+    before: &'a Fields,
+    now: &'a Fields,
+) -> impl Iterator<Item = Explanation> + use<'a> {
+    now.images.iter().filter_map(|(platform, digest)| {
+        let old = before.images.get(platform).filter(|old| *old != digest)?;
+        Some(Explanation {
+            subject: format!("image ({platform})"),
+            field: "digest".to_owned(),
+            before: Some(old.to_string()),
+            now: Some(digest.to_string()),
+            text: format!("{digest}, was {old}: the program or a tool changed"),
+        })
+    })
+}
+
+/// Fields that follow from others: an edit of a file also makes the work tree differ from its
+/// commit, a commit moves `created`, and a base decides which folders a layer brings itself.
+const CONSEQUENCES: &[(&str, &[&str])] = &[
+    ("revision", &["source"]),
+    ("created", &["source", "revision"]),
+    ("directories", &["source", "files", "base"]),
+    ("base-links", &["base"]),
+];
+
+/// Drops what follows from a cause that is named already.
 fn drop_consequences(found: &mut Vec<Explanation>) {
-    let has = |found: &[Explanation], field: &str| found.iter().any(|e| e.field == field);
-    if has(found, "source") {
-        found.retain(|e| e.field != "revision");
-    }
-    if has(found, "source") || has(found, "revision") {
-        found.retain(|e| e.field != "created");
-    }
+    let fields: BTreeSet<String> = found.iter().map(|change| change.field.clone()).collect();
+    found.retain(|change| {
+        let rule = CONSEQUENCES
+            .iter()
+            .find(|(field, _)| *field == change.field);
+        rule.is_none_or(|(_, causes)| causes.iter().all(|cause| !fields.contains(*cause)))
+    });
 }
 
 fn describe(change: &FieldChange, store: &Store) -> String {
+    let quote = |value: &str| {
+        if value.is_empty() {
+            "empty".to_owned()
+        } else {
+            value.to_owned()
+        }
+    };
     match (&change.before, &change.now) {
-        (Some(before), Some(now)) => tree_changes(before, now, store).unwrap_or_else(|| {
-            format!("{} is {}, was {}", change.field, quote(now), quote(before))
-        }),
-        (None, Some(now)) => format!("{} is {}, was not set", change.field, quote(now)),
-        (Some(before), None) => format!("{} is not set, was {}", change.field, quote(before)),
-        (None, None) => change.field.clone(),
-    }
-}
-
-fn quote(value: &str) -> String {
-    if value.is_empty() {
-        "empty".to_owned()
-    } else {
-        value.to_owned()
+        (Some(before), Some(now)) => tree_changes(before, now, store)
+            .unwrap_or_else(|| format!("{}, was {}", quote(now), quote(before))),
+        (None, Some(now)) => format!("{}, was not set", quote(now)),
+        (Some(before), None) => format!("not set, was {}", quote(before)),
+        (None, None) => String::new(),
     }
 }
 

@@ -40,7 +40,7 @@ pub struct ImageRecord {
     pub platform: String,
     /// Digest of its manifest.
     pub digest: Digest,
-    /// Fields that decide its config and manifest beside the layers.
+    /// Fields that decide its config and manifest beside the layers, named as in deployment.yaml.
     pub fields: BTreeMap<String, String>,
     /// The layers above the base.
     pub layers: Vec<LayerReport>,
@@ -96,6 +96,10 @@ pub(super) fn make(
         .collect();
     let now = Fields {
         keys: fields_of(&records),
+        images: records
+            .iter()
+            .map(|image| (image.platform.clone(), image.digest))
+            .collect(),
     };
     let target = format!("{}\0{}", request.identity, request.options.directory);
     let explanation = explain::last(&target, &session.store)
@@ -162,28 +166,23 @@ fn image_fields(
             None => base.name.clone(),
         },
     );
-    put("entrypoint", runtime.entrypoint.join(" "));
-    put("args", runtime.cmd.join(" "));
+    put("container.entrypoint", runtime.entrypoint.join(" "));
+    put("container.args", runtime.cmd.join(" "));
     put("user", runtime.user.clone());
     put("working_dir", runtime.working_dir.clone());
     for (name, value) in &runtime.env {
-        put(&format!("env.{name}"), value.clone());
+        put(&format!("container.env.{name}"), value.clone());
     }
-    put(
-        "port",
-        runtime
-            .ports
-            .iter()
-            .map(u16::to_string)
-            .collect::<Vec<_>>()
-            .join(" "),
-    );
-    put("version", prepared.version.clone());
+    let ports: Vec<String> = runtime.ports.iter().map(u16::to_string).collect();
+    put("container.port", ports.join(" "));
+    let name = request.options.name.clone();
+    put("deployment.name", name.unwrap_or_default());
+    put("deployment.version", prepared.version.clone());
     put("created", super::finish::created(request).to_string());
     put(
         "revision",
         super::finish::revision(request).unwrap_or_default(),
     );
-    put("url", request.url.clone().unwrap_or_default());
+    put("source.url", request.url.clone().unwrap_or_default());
     fields
 }

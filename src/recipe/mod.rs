@@ -140,5 +140,9 @@ pub fn all() -> &'static [&'static dyn Recipe] {
 
 /// Whether a platform can be built at all by any recipe.
 pub fn supported(platform: &Platform) -> bool {
-    platform.os == "linux"
+    const ARCHITECTURES: &[&str] = &[
+        "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64",
+        "ppc64le", "riscv64", "s390x",
+    ];
+    platform.os == "linux" && ARCHITECTURES.contains(&platform.architecture.as_str())
 }

@@ -78,7 +78,7 @@ pub const VARIABLES: &[Variable] = &[
     ),
     own(
         "REGISTRY_USERNAME",
-        "user for the registry that is pushed to",
+        "user for the one registry that the command names; sent to no other",
     ),
     own("REGISTRY_PASSWORD", "password of REGISTRY_USERNAME"),
     own("XDG_RUNTIME_DIR", "parent of `containers/auth.json`"),
@@ -91,9 +91,11 @@ pub const VARIABLES: &[Variable] = &[
     network("SSL_CERT_DIR", "folder of trusted certificates"),
     network("HTTP_PROXY", "proxy for http; never used for loopback"),
     network("HTTPS_PROXY", "proxy for https; never used for loopback"),
+    network("ALL_PROXY", "proxy where the two above are not set"),
     network("NO_PROXY", "hosts that are reached without a proxy"),
     network("http_proxy", "as HTTP_PROXY"),
     network("https_proxy", "as HTTPS_PROXY"),
+    network("all_proxy", "as ALL_PROXY"),
     network("no_proxy", "as NO_PROXY"),
     tools("GOPROXY", "module proxies, for the download phase alone"),
     tools(

@@ -4,6 +4,7 @@ use std::io;
 use std::num::ParseIntError;
 use std::path::PathBuf;
 
+use crate::digest::Digest;
 use crate::error::{Coded, Exit};
 use crate::reference::InvalidName;
 
@@ -30,6 +31,8 @@ pub enum SettingsError {
     NoFolder { path: PathBuf },
     #[error("{path}: is no folder")]
     NotFolder { path: PathBuf },
+    #[error("{path} can't be read")]
+    Unreadable { path: PathBuf, source: io::Error },
     #[error("--ref {reference}: {path} is a folder, which is built as it is")]
     RefOfFolder { reference: String, path: PathBuf },
     #[error("{path}: is a {flag} that leaves the source")]
@@ -40,6 +43,27 @@ pub enum SettingsError {
     PushWhere,
     #[error("--digest-file and --record hold one build, but several were asked for")]
     OneFileManyBuilds,
+    #[error("{place} would be written by two of the builds")]
+    OnePlaceManyBuilds { place: String },
+    #[error("only one archive can go to stdout")]
+    OneStdout,
+    #[error("stdout is a terminal, which can't show an archive")]
+    ArchiveOnTerminal,
+    #[error("{place}: a docker-archive holds one image, but several platforms were asked for")]
+    OnePlatform { place: String },
+    #[error("{text}: names a digest, which only the image itself decides")]
+    Digest { text: String },
+    #[error("{place}: the image has another digest: {digest}")]
+    OtherDigest { place: String, digest: Digest },
+    #[error("KARISIMBI_REPO is no HOST/PROJECT")]
+    Project { source: InvalidName },
+    #[error("{set} is set, but {missing} is not")]
+    HalfLogin {
+        set: &'static str,
+        missing: &'static str,
+    },
+    #[error("REGISTRY_USERNAME is for one registry, but several are pushed to: {hosts}")]
+    LoginWhere { hosts: String },
     #[error(transparent)]
     Name(#[from] InvalidName),
     #[error("can't write {path}")]
@@ -75,11 +99,18 @@ impl Coded for SettingsError {
             Self::Set { .. } => "USE-SET",
             Self::Words { .. } => "USE-ENTRYPOINT",
             Self::NoFolder { .. } | Self::NotFolder { .. } => "SRC-NONE",
+            Self::Unreadable { .. } => "SRC-READ",
             Self::RefOfFolder { .. } => "USE-REF",
             Self::Outside { .. } => "SRC-OUTSIDE",
             Self::CurrentDir { .. } => "SRC-CURRENT",
             Self::PushWhere => "USE-PUSH",
             Self::OneFileManyBuilds => "USE-RECORD",
+            Self::OnePlaceManyBuilds { .. } => "USE-OUTPUT",
+            Self::OneStdout | Self::ArchiveOnTerminal => "USE-STDOUT",
+            Self::OnePlatform { .. } => "OUT-PLATFORMS",
+            Self::Digest { .. } | Self::OtherDigest { .. } => "USE-DIGEST",
+            Self::Project { .. } => "USE-REPO",
+            Self::HalfLogin { .. } | Self::LoginWhere { .. } => "USE-LOGIN",
             Self::Name(error) => error.code(),
             Self::Write { .. } | Self::Stdout { .. } => "OUT-WRITE",
             Self::Json { .. } => "OUT-JSON",
@@ -88,7 +119,7 @@ impl Coded for SettingsError {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Write { .. } | Self::Stdout { .. } => Exit::Failed,
+            Self::Write { .. } | Self::Stdout { .. } | Self::Unreadable { .. } => Exit::Failed,
             Self::Json { .. } => Exit::Bug,
             _ => Exit::Usage,
         }
@@ -97,12 +128,33 @@ impl Coded for SettingsError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NoCacheDir => "pass --cache-dir DIR, or set KARISIMBI_CACHE_DIR",
+            Self::Number { .. } => "write digits alone, or unset it",
+            Self::Set { .. } => "for example --set container.port=8080",
+            Self::Words { .. } => {
+                r#"write --entrypoint '["PROGRAM", "ARGUMENT"]', or repeat --entrypoint"#
+            }
+            Self::NotFolder { .. } => "name the folder that the file is in",
+            Self::Unreadable { .. } => "check the permissions of it and of the folders above",
+            Self::Outside { .. } => "write a path below the source's root",
+            Self::CurrentDir { .. } => "change to a folder that exists",
+            Self::Write { .. } => "check that its folder exists and may be written",
             Self::NoFolder { .. } => "name a folder, or a Git URL such as https://HOST/OWNER/REPO",
             Self::RefOfFolder { .. } => "check the reference out there, or name a Git URL",
             Self::PushWhere => {
                 "pass -t HOST/PROJECT/NAME:TAG, set KARISIMBI_REPO=HOST/PROJECT, or set container.image"
             }
             Self::OneFileManyBuilds => "build one source at a time",
+            Self::OnePlaceManyBuilds { .. } => {
+                "leave --tag and --output out, or build one source at a time"
+            }
+            Self::OneStdout => "write the others to files",
+            Self::ArchiveOnTerminal => "pipe it into `docker load`, or write docker-archive:FILE",
+            Self::OnePlatform { .. } => "use oci-archive:FILE, or build one --platform",
+            Self::Digest { .. } => "write HOST/PROJECT/NAME:TAG",
+            Self::OtherDigest { .. } => "write the tag alone, or name the right source",
+            Self::Project { .. } => "write HOST/PROJECT, such as harbor.example/apps",
+            Self::HalfLogin { .. } => "set both, or neither and use `docker login`",
+            Self::LoginWhere { .. } => "push to one registry at a time, or use `docker login`",
             Self::Name(error) => return error.hint(),
             _ => return None,
         };

@@ -1,5 +1,6 @@
 //! Settings: flags > environment > deployment.yaml > recipe > default, each with its origin.
 
+mod choice;
 pub mod destinations;
 pub mod env;
 mod error;
@@ -12,7 +13,8 @@ use crate::layer::Compression;
 use crate::net::{NetSettings, Proxies, Reach};
 use crate::pipeline::CacheUse;
 use crate::platform::Platform;
-use crate::registry::CredentialPlaces;
+use crate::reference::Host;
+use crate::registry::{CredentialPlaces, ExplicitLogin, Secret};
 
 use env::Environment;
 
@@ -42,6 +44,8 @@ pub struct Flags {
     pub compression: Compression,
     /// `--no-cache`, `--verify-cache`
     pub cache: CacheUse,
+    /// Files that the command writes: never part of a source.
+    pub written: Vec<PathBuf>,
 }
 
 /// Whose deployment.yaml is obeyed.
@@ -144,20 +148,55 @@ pub fn network(ca_file: Option<&Path>, reach: Reach, environment: &Environment) 
     }
 }
 
-/// Where registry logins are looked for.
+/// Where registry logins are looked for; `hosts` are the registries that the command names, of
+/// which `REGISTRY_USERNAME` and `REGISTRY_PASSWORD` are sent to that one alone.
 ///
 /// # Errors
-/// `REGISTRY_PASSWORD` without `REGISTRY_USERNAME`, or the reverse.
-pub fn credential_places(environment: &Environment) -> Result<CredentialPlaces, SettingsError> {
+/// One of the two variables without the other; both, and several registries.
+pub fn credential_places(
+    authfile: Option<&Path>,
+    hosts: &[Host],
+    environment: &Environment,
+) -> Result<CredentialPlaces, SettingsError> {
     Ok(CredentialPlaces {
+        explicit: explicit_login(hosts, environment)?,
+        authfile: authfile.map(Path::to_owned),
         registry_auth_file: environment.path("REGISTRY_AUTH_FILE"),
         xdg_runtime_dir: environment.path("XDG_RUNTIME_DIR"),
         xdg_config_home: environment.path("XDG_CONFIG_HOME"),
         docker_config: environment.path("DOCKER_CONFIG"),
         home: environment.path("HOME"),
         path: environment.path("PATH").map(PathBuf::into_os_string),
-        ..CredentialPlaces::default()
     })
+}
+
+fn explicit_login(
+    hosts: &[Host],
+    environment: &Environment,
+) -> Result<Option<ExplicitLogin>, SettingsError> {
+    let (user_name, password_name) = ("REGISTRY_USERNAME", "REGISTRY_PASSWORD");
+    let half = |set, missing| Err(SettingsError::HalfLogin { set, missing });
+    let (user, password) = match (environment.text(user_name), environment.text(password_name)) {
+        (None, None) => return Ok(None),
+        (Some(_), None) => return half(user_name, password_name),
+        (None, Some(_)) => return half(password_name, user_name),
+        (Some(user), Some(password)) => (user, password),
+    };
+    match hosts {
+        [] => Ok(None),
+        [host] => Ok(Some(ExplicitLogin {
+            host: host.clone(),
+            user: user.to_owned(),
+            password: Secret::new(password),
+            origin: user_name.to_owned(),
+        })),
+        several => {
+            let hosts: Vec<&str> = several.iter().map(Host::as_str).collect();
+            Err(SettingsError::LoginWhere {
+                hosts: hosts.join(", "),
+            })
+        }
+    }
 }
 
 /// `PATH=VALUE`

@@ -1,14 +1,15 @@
 //! From one WHAT and the flags to one request: source, deployment, options, each with its origin.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::deployment::{self, Deployment, Found, Place};
+use crate::deployment::{self, Deployment, Found, Place, Recognised};
 use crate::error::AnyError;
-use crate::pipeline::{Request, Session, SettingShown};
-use crate::platform::Platform;
+use crate::pipeline::{Request, Session};
 use crate::recipe::{Options, Revision};
 use crate::source::{GitSource, SourceName, SourceTree, git};
 
+use super::choice::{Chosen, Settings};
 use super::env::Environment;
 use super::{Flags, SettingsError, Trust, source_date_epoch};
 
@@ -49,11 +50,14 @@ pub fn request(
     let (deployment, source) = match SourceName::parse(what)? {
         SourceName::Git(remote) => {
             let remote = remote.with(flags.reference.as_deref(), flags.directory.as_deref())?;
-            let source = cloned(&remote, session)?;
+            let source = cloned(&remote, flags, session)?;
             let folder = source
                 .root
                 .join(source.directory.as_deref().unwrap_or_default());
             let obeyed = flags.trust == Trust::CloneToo;
+            if !obeyed {
+                report_ignored(&folder, session);
+            }
             let (deployment, _) = configured(obeyed.then_some(folder.as_path()), flags, session)?;
             (deployment, source)
         }
@@ -72,11 +76,17 @@ fn local(
     let folder = match fs_err::canonicalize(current.join(what)) {
         Ok(folder) if folder.is_dir() => folder,
         Ok(path) => return Err(SettingsError::NotFolder { path }.into()),
-        Err(_missing) => {
-            return Err(SettingsError::NoFolder {
-                path: what.to_owned(),
-            }
-            .into());
+        Err(source) => {
+            let path = what.to_owned();
+            let missing = matches!(
+                source.kind(),
+                ErrorKind::NotFound | ErrorKind::NotADirectory
+            );
+            return Err(if missing {
+                SettingsError::NoFolder { path }.into()
+            } else {
+                SettingsError::Unreadable { path, source }.into()
+            });
         }
     };
     if let Some(reference) = &flags.reference {
@@ -96,14 +106,19 @@ fn local(
             url,
             reference,
             commit,
-        } => cloned_for(&url, commit.as_deref().or(reference.as_deref()), session)?,
+        } => cloned_for(
+            &url,
+            commit.as_deref().or(reference.as_deref()),
+            flags,
+            session,
+        )?,
         Place::Folder(root) => match deployment
             .github_url
             .as_deref()
             .filter(|_| !is_source(&root))
         {
-            Some(url) => cloned_for(url, None, session)?,
-            None => folder_source(root, &folder, session)?,
+            Some(url) => cloned_for(url, None, flags, session)?,
+            None => folder_source(root, &folder, flags, session)?,
         },
     };
     Ok((deployment, source))
@@ -145,13 +160,31 @@ fn configured(
     }
 }
 
-fn folder_source(root: PathBuf, named: &Path, session: &Session) -> Result<Source, AnyError> {
+/// Whoever writes a repository must not decide what its user's build does.
+fn report_ignored(folder: &Path, session: &Session) {
+    for name in [deployment::DEPLOYMENT_YAML, deployment::KARISIMBI_YAML] {
+        let Ok(text) = fs_err::read(folder.join(name)) else {
+            continue;
+        };
+        if deployment::recognise(&text) == Recognised::Deployment {
+            let text = format!("{name} of the clone is not obeyed; --trust-config obeys it");
+            session.reporter.warn("CFG-IGNORED", text);
+        }
+    }
+}
+
+fn folder_source(
+    root: PathBuf,
+    named: &Path,
+    flags: &Flags,
+    session: &Session,
+) -> Result<Source, AnyError> {
     let folder_name = named
         .file_name()
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let tree = tree_of(&root, session)?;
+    let tree = tree_of(&root, flags, session)?;
     let revision = git::revision(&tree, Some(&session.store), &session.tool_env)?;
     Ok(Source {
         identity: root.display().to_string(),
@@ -166,19 +199,25 @@ fn folder_source(root: PathBuf, named: &Path, session: &Session) -> Result<Sourc
     })
 }
 
-fn tree_of(root: &Path, session: &Session) -> Result<SourceTree, AnyError> {
-    let exclude = [session.store.root().to_owned()];
+fn tree_of(root: &Path, flags: &Flags, session: &Session) -> Result<SourceTree, AnyError> {
+    let mut exclude = vec![session.store.root().to_owned()];
+    exclude.extend(flags.written.iter().cloned());
     Ok(SourceTree::open(root, &exclude, Some(&session.store))?)
 }
 
-fn cloned_for(url: &str, reference: Option<&str>, session: &Session) -> Result<Source, AnyError> {
+fn cloned_for(
+    url: &str,
+    reference: Option<&str>,
+    flags: &Flags,
+    session: &Session,
+) -> Result<Source, AnyError> {
     match SourceName::parse(url)? {
-        SourceName::Git(remote) => cloned(&remote.with(reference, None)?, session),
+        SourceName::Git(remote) => cloned(&remote.with(reference, None)?, flags, session),
         SourceName::Folder(path) => Err(SettingsError::NoFolder { path }.into()),
     }
 }
 
-fn cloned(remote: &GitSource, session: &Session) -> Result<Source, AnyError> {
+fn cloned(remote: &GitSource, flags: &Flags, session: &Session) -> Result<Source, AnyError> {
     let reporter = session.reporter.as_ref();
     let checkout = git::clone(
         remote,
@@ -188,7 +227,7 @@ fn cloned(remote: &GitSource, session: &Session) -> Result<Source, AnyError> {
         session.reach,
     )?;
     Ok(Source {
-        tree: tree_of(&checkout.root, session)?,
+        tree: tree_of(&checkout.root, flags, session)?,
         root: checkout.root,
         origin: format!("clone of {}", checkout.url),
         identity: checkout.url.clone(),
@@ -211,38 +250,19 @@ fn assemble(
         shown: Vec::new(),
     };
     let epoch = source_date_epoch(environment)?;
-    let directory = shown.pick(
-        "source.directory",
-        [
-            (flags.directory.clone(), "--directory"),
-            (source.directory.clone(), "the URL"),
-        ],
-        Some(deployment.source.directory.clone()).filter(|directory| !directory.is_empty()),
-    );
-    let directory = inside(&directory.unwrap_or_default())?;
-    let recipe = shown.pick(
-        "recipe.use",
-        [(flags.recipe.clone(), "--recipe"), (None, "")],
-        deployment.recipe_name.clone(),
-    );
-    let base = shown.pick(
-        "base",
-        [(flags.base.clone(), "--base"), (None, "")],
-        deployment.base.clone(),
-    );
-    let platforms = platforms(&mut shown, flags);
-    let entrypoint = match flags.entrypoint.as_slice() {
-        [] => deployment.container.entrypoint.clone(),
-        typed => {
-            shown.put("container.entrypoint", &typed.join(" "), "--entrypoint");
-            typed.to_vec()
-        }
-    };
+    let chosen = Chosen::new(&mut shown, source.directory.as_deref(), flags)?;
     let revision_time = source.revision.as_ref().map(|revision| revision.time);
     shown.put_created(epoch, revision_time);
     shown.put("source", &source.identity, &source.origin);
     shown.put_rest();
     let settings = shown.shown;
+    let Chosen {
+        directory,
+        recipe,
+        base,
+        platforms,
+        entrypoint,
+    } = chosen;
     let language = recipe
         .clone()
         .or_else(|| deployment.repo_type.map(|t| t.recipe().to_owned()));
@@ -286,94 +306,4 @@ fn recipe_options(
         .filter(|(name, _)| language.is_none_or(|language| language == name))
         .flat_map(|(_, options)| options)
         .collect()
-}
-
-fn platforms(shown: &mut Settings<'_>, flags: &Flags) -> Vec<Platform> {
-    let join = |platforms: &[Platform]| {
-        platforms
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(",")
-    };
-    let mut platforms = if !flags.platforms.is_empty() {
-        shown.put("platforms", &join(&flags.platforms), "--platform");
-        flags.platforms.clone()
-    } else if !shown.deployment.platforms.is_empty() {
-        shown.deployment.platforms.clone()
-    } else {
-        let default = vec![Platform::linux_amd64()];
-        shown.put("platforms", &join(&default), "default");
-        default
-    };
-    // The order in which platforms are typed is no part of an image.
-    platforms.sort();
-    platforms.dedup();
-    platforms
-}
-
-/// A folder below the root, without `.` and trailing `/`.
-fn inside(directory: &str) -> Result<String, SettingsError> {
-    let parts: Vec<&str> = directory
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-        .collect();
-    if directory.starts_with('/') || parts.contains(&"..") {
-        return Err(SettingsError::Outside {
-            path: directory.to_owned(),
-            flag: "source.directory",
-        });
-    }
-    Ok(parts.join("/"))
-}
-
-/// Collects settings with their origins.
-struct Settings<'a> {
-    deployment: &'a Deployment,
-    shown: Vec<SettingShown>,
-}
-
-impl Settings<'_> {
-    fn put(&mut self, key: &str, value: &str, origin: &str) {
-        self.shown.push(SettingShown {
-            key: key.to_owned(),
-            value: value.to_owned(),
-            origin: origin.to_owned(),
-        });
-    }
-
-    /// The first that is set: the flags in their order, then the file's value.
-    fn pick(
-        &mut self,
-        key: &str,
-        flags: [(Option<String>, &str); 2],
-        file: Option<String>,
-    ) -> Option<String> {
-        for (value, origin) in flags {
-            if let Some(value) = value {
-                self.put(key, &value, origin);
-                return Some(value);
-            }
-        }
-        file
-    }
-
-    fn put_created(&mut self, epoch: Option<i64>, commit: Option<i64>) {
-        match (epoch, commit) {
-            (Some(time), _) => self.put("created", &time.to_string(), "SOURCE_DATE_EPOCH"),
-            (None, Some(time)) => self.put("created", &time.to_string(), "time of the commit"),
-            (None, None) => self.put("created", "0", "default"),
-        }
-    }
-
-    /// The values of the file that no flag replaced.
-    fn put_rest(&mut self) {
-        for (key, origin) in &self.deployment.origins {
-            if self.shown.iter().all(|setting| setting.key != *key) {
-                let value = self.deployment.texts.get(key).map_or("", String::as_str);
-                self.put(key, value, &origin.to_string());
-            }
-        }
-        self.shown.sort_by(|a, b| a.key.cmp(&b.key));
-    }
 }
