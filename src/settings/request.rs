@@ -6,7 +6,7 @@ use crate::deployment::{self, Deployment, Found, Place};
 use crate::error::AnyError;
 use crate::pipeline::{Request, Session, SettingShown};
 use crate::platform::Platform;
-use crate::recipe::{Options, Revision};
+use crate::recipe::{Options, Revision, Specs};
 use crate::source::{GitSource, SourceName, SourceTree, git};
 
 use super::env::Environment;
@@ -270,6 +270,10 @@ fn assemble(
             files: deployment.files,
             revision: source.revision,
             created: epoch.or(revision_time),
+            specs: match &flags.recipes {
+                Some(folder) => Specs::read(folder)?,
+                None => Specs::default(),
+            },
         },
         compression: flags.compression,
         cache: flags.cache,
