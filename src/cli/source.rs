@@ -27,6 +27,9 @@ pub(super) struct SourceArgs {
     /// Recipe: go or files (default: the first that fits)
     #[arg(long, value_name = "NAME")]
     recipe: Option<String>,
+    /// Folder of recipe files; each replaces the built-in one of its name (go.toml, files.toml)
+    #[arg(long, value_name = "DIR")]
+    recipes: Option<PathBuf>,
     /// Base: static, scratch, oci:DIR[:TAG], or an image in a registry
     #[arg(long, value_name = "NAME|IMAGE")]
     base: Option<String>,
@@ -69,6 +72,7 @@ impl SourceArgs {
             reference: self.reference.clone(),
             directory: self.directory.clone(),
             recipe: self.recipe.clone(),
+            recipes: self.recipes.clone(),
             base: self.base.clone(),
             platforms: self.platforms.clone(),
             entrypoint: settings::words(&self.entrypoint)?,

@@ -2,6 +2,7 @@
 
 pub mod files;
 pub mod go;
+mod spec;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,6 +18,8 @@ use crate::progress::Reporter;
 pub use crate::source::Revision;
 use crate::source::{SourceTree, listing};
 use crate::store::{Store, StoreError};
+
+pub use self::spec::{SpecError, Specs};
 
 /// What a recipe wants to know before its plan: the base that fits, unless the user names one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub struct Options {
     pub revision: Option<Revision>,
     /// `SOURCE_DATE_EPOCH`, else the commit's time: seconds since 1970.
     pub created: Option<i64>,
+    /// `--recipes DIR`
+    pub specs: Specs,
 }
 
 /// What recipes may use of the world.

@@ -30,6 +30,8 @@ pub struct Flags {
     pub directory: Option<String>,
     /// `--recipe`
     pub recipe: Option<String>,
+    /// `--recipes`
+    pub recipes: Option<PathBuf>,
     /// `--base`
     pub base: Option<String>,
     /// `--platform`

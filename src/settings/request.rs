@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::deployment::{self, Deployment, Found, Place, Recognised};
 use crate::error::AnyError;
 use crate::pipeline::{Request, Session};
-use crate::recipe::{Options, Revision};
+use crate::recipe::{Options, Revision, Specs};
 use crate::source::{GitSource, SourceName, SourceTree, git};
 
 use super::choice::{Chosen, Settings};
@@ -287,6 +287,10 @@ fn assemble(
             files: deployment.files,
             revision: source.revision,
             created: epoch.or(revision_time),
+            specs: match &flags.recipes {
+                Some(folder) => Specs::read(folder)?,
+                None => Specs::default(),
+            },
         },
         compression: flags.compression,
         cache: flags.cache,

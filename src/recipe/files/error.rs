@@ -3,6 +3,7 @@
 use super::canonical::LinkLoop;
 use crate::error::{Coded, Exit};
 use crate::layer::LayerError;
+use crate::recipe::SpecError;
 use crate::source::SourceError;
 use crate::store::StoreError;
 
@@ -31,6 +32,8 @@ pub enum FilesError {
     #[error("recipe.files.{key}: there is no such option; the files recipe reads `files`")]
     Option { key: String },
     #[error(transparent)]
+    Spec(#[from] SpecError),
+    #[error(transparent)]
     Loop(#[from] LinkLoop),
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -50,6 +53,7 @@ impl Coded for FilesError {
             Self::Mode { .. } => "FILES-MODE",
             Self::Option { .. } => "FILES-OPTION",
             Self::Loop(_) => "FILES-BASE",
+            Self::Spec(error) => error.code(),
             Self::Source(error) => error.code(),
             Self::Layer(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -59,6 +63,7 @@ impl Coded for FilesError {
     fn exit(&self) -> Exit {
         match self {
             Self::Mapping { .. } | Self::Mode { .. } | Self::Option { .. } => Exit::Usage,
+            Self::Spec(error) => error.exit(),
             Self::Source(error) => error.exit(),
             Self::Layer(error) => error.exit(),
             Self::Store(error) => error.exit(),
@@ -75,6 +80,7 @@ impl Coded for FilesError {
             }
             Self::Missing { .. } => "paths count from the source's root".to_owned(),
             Self::Empty { .. } => "change .dockerignore, or drop this entry of files".to_owned(),
+            Self::Spec(error) => return error.hint(),
             Self::Source(error) => return error.hint(),
             Self::Layer(error) => return error.hint(),
             Self::Store(error) => return error.hint(),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 pub use self::error::FilesError;
 pub(super) use self::layer::layer;
+use super::spec::ImageSpec;
 use super::{Context, FileMapping, Needs, Options, Recipe, RecipeError};
 use crate::base::Target;
 use crate::layer::LayerSource;
@@ -21,9 +22,6 @@ use crate::source::SourceTree;
 #[derive(Clone, Copy, Debug)]
 pub struct FilesRecipe;
 
-/// Where the source goes when nothing else is said.
-const FOLDER: &str = "/app";
-
 impl Recipe for FilesRecipe {
     fn name(&self) -> &'static str {
         "files"
@@ -33,9 +31,9 @@ impl Recipe for FilesRecipe {
         Ok(None)
     }
 
-    fn needs(&self, _: &SourceTree, _: &Options) -> Result<Needs, RecipeError> {
+    fn needs(&self, _: &SourceTree, options: &Options) -> Result<Needs, RecipeError> {
         Ok(Needs {
-            base: "static".to_owned(),
+            base: options.specs.files()?.base,
         })
     }
 
@@ -49,9 +47,10 @@ impl Recipe for FilesRecipe {
         if let Some(key) = options.recipe.keys().next() {
             return Err(FilesError::Option { key: key.clone() }.into());
         }
+        let image = options.specs.files()?.image;
         let default = [FileMapping {
             from: ".".to_owned(),
-            to: FOLDER.to_owned(),
+            to: image.directory.absolute().to_owned(),
             mode: None,
         }];
         let mappings = if options.files.is_empty() {
@@ -66,7 +65,7 @@ impl Recipe for FilesRecipe {
                 Ok(ImagePlan {
                     target: target.clone(),
                     layers: vec![Arc::new(layer) as Arc<dyn LayerSource>],
-                    runtime: runtime(options),
+                    runtime: runtime(options, &image),
                 })
             })
             .collect::<Result<_, FilesError>>()?;
@@ -92,9 +91,9 @@ impl Recipe for FilesRecipe {
 }
 
 /// Without an entrypoint the base's own is kept.
-fn runtime(options: &Options) -> RuntimeConfig {
+fn runtime(options: &Options, image: &ImageSpec) -> RuntimeConfig {
     let working_dir = if options.files.is_empty() {
-        FOLDER
+        image.directory.absolute()
     } else {
         "/"
     };
@@ -102,7 +101,7 @@ fn runtime(options: &Options) -> RuntimeConfig {
         entrypoint: options.entrypoint.clone(),
         cmd: options.args.clone(),
         env: options.env.clone(),
-        user: "1001:1001".to_owned(),
+        user: image.user.as_str().to_owned(),
         working_dir: working_dir.to_owned(),
         ports: options.port.into_iter().collect(),
     }

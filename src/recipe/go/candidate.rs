@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::recipe::spec::Aside;
+
 /// A command of the module, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
@@ -41,35 +43,11 @@ impl fmt::Display for Verdict {
 
 impl Candidate {
     /// A command by its path below the module.
-    pub(super) fn new(path: &str) -> Self {
-        let aside = path.split('/').find(|part| is_aside(part));
+    pub(super) fn new(path: &str, aside: &Aside) -> Self {
+        let aside = path.split('/').find(|part| aside.holds(part));
         Self {
             path: path.to_owned(),
             verdict: aside.map_or(Verdict::Kept, |part| Verdict::Dropped(part.to_owned())),
         }
     }
-}
-
-/// A folder whose commands are not the product.
-pub(super) fn is_aside(part: &str) -> bool {
-    const ASIDE: [&str; 14] = [
-        "example",
-        "examples",
-        "test",
-        "tests",
-        "testdata",
-        "internal",
-        "hack",
-        "script",
-        "scripts",
-        "tools",
-        "docs",
-        "linters",
-        "templates",
-        "e2e",
-    ];
-    ASIDE.contains(&part)
-        || part.starts_with("integration")
-        || part == "vendor"
-        || part == "node_modules"
 }

@@ -51,7 +51,10 @@ pub(super) fn classify(step: &Step, said: &str) -> Reason {
         };
     }
     if any(&REFUSALS).is_some() && any(&NO_ROUTE).is_none() {
-        return Reason::Private { proxy: proxy() };
+        return Reason::Private {
+            modules: refused_in(said),
+            proxy: proxy(),
+        };
     }
     if any(&UNREACHABLE).or(any(&NO_ROUTE)).is_some() {
         return Reason::Proxy { proxy: proxy() };
@@ -68,6 +71,9 @@ pub(super) fn classify(step: &Step, said: &str) -> Reason {
     }
     Reason::Build
 }
+
+/// Modules named in one sentence.
+const MOST_MODULES: usize = 10;
 
 const REFUSALS: [&str; 8] = [
     "terminal prompts disabled",
@@ -238,8 +244,27 @@ fn toolchain_in(line: &str) -> String {
         .to_owned()
 }
 
+/// The modules on the lines that a refusal stands in: `[FILE:LINE: ]MODULE@VERSION: …`.
+fn refused_in(said: &str) -> Vec<String> {
+    let refused = said
+        .lines()
+        .filter(|line| REFUSALS.iter().any(|refusal| line.contains(refusal)));
+    let mut modules: Vec<String> = refused
+        .filter_map(|line| {
+            let word = line
+                .split([' ', '\t'])
+                .find(|word| word.contains("@v") && !word.contains("://") && word.ends_with(':'))?;
+            Some(word.trim_end_matches(':').to_owned())
+        })
+        .collect();
+    modules.sort();
+    modules.dedup();
+    modules.truncate(MOST_MODULES);
+    modules
+}
+
 fn modules_in(said: &str) -> Vec<String> {
-    let mut modules: Vec<String> = said
+    let refused = said
         .lines()
         .filter(|line| line.contains("disabled by GOPROXY=off"))
         .filter_map(|line| {
@@ -247,9 +272,18 @@ fn modules_in(said: &str) -> Vec<String> {
             let provided = line.split_once("providing package ").map(|(_, rest)| rest);
             let word = versioned.or(provided)?;
             Some(word.split(':').next().unwrap_or(word).to_owned())
-        })
-        .collect();
+        });
+    let mut modules: Vec<String> = refused.collect();
+    if modules.is_empty() {
+        // Then the line holds an import's place only. Without a proxy no download succeeds.
+        let wanted = said
+            .lines()
+            .filter_map(|line| line.strip_prefix("go: downloading "))
+            .map(|module| module.trim().replace(' ', "@"));
+        modules.extend(wanted);
+    }
     modules.sort();
     modules.dedup();
+    modules.truncate(MOST_MODULES);
     modules
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::candidate::Candidate;
 use super::failure::{Reason, RunFailure};
 use crate::error::{Coded, Exit};
+use crate::recipe::SpecError;
 use crate::source::SourceError;
 use crate::store::StoreError;
 
@@ -80,6 +81,8 @@ pub enum GoError {
     #[error("linux/{architecture} is not a platform of the Go toolchain")]
     Platform { architecture: String },
     #[error(transparent)]
+    Spec(#[from] SpecError),
+    #[error(transparent)]
     Run(Box<RunFailure>),
     #[error("{path}: can't be read")]
     Read { path: PathBuf, source: io::Error },
@@ -136,6 +139,7 @@ impl Coded for GoError {
             Self::Run(failure) => failure.reason.code(),
             Self::Read { .. } => "GO-READ",
             Self::Cache { .. } => "GO-CACHE",
+            Self::Spec(error) => error.code(),
             Self::Source(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Layer(error) => error.code(),
@@ -150,6 +154,7 @@ impl Coded for GoError {
             Self::Run(failure) if matches!(failure.reason, Reason::Private { .. }) => {
                 Exit::Authentication
             }
+            Self::Spec(error) => error.exit(),
             Self::Source(error) => error.exit(),
             Self::Store(error) => error.exit(),
             Self::Layer(error) => error.exit(),
@@ -188,6 +193,7 @@ impl Coded for GoError {
             Self::Vcs => "build from a git checkout, or drop vcs_stamp".to_owned(),
             Self::Run(failure) => return failure.reason.hint(),
             Self::Cache { .. } => "name a writable folder: --cache-dir DIR".to_owned(),
+            Self::Spec(error) => return error.hint(),
             Self::Source(error) => return error.hint(),
             Self::Store(error) => return error.hint(),
             Self::Layer(error) => return error.hint(),

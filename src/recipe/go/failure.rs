@@ -39,8 +39,8 @@ pub enum Reason {
     Off { modules: Vec<String> },
     #[error("the module proxy can't be reached (GOPROXY={proxy})")]
     Proxy { proxy: String },
-    #[error("access to a module was refused (GOPROXY={proxy})")]
-    Private { proxy: String },
+    #[error("access to {} was refused (GOPROXY={proxy})", shown(modules))]
+    Private { modules: Vec<String>, proxy: String },
     #[error("vendor/modules.txt does not agree with go.mod")]
     Vendor,
     #[error("package {package} needs cgo, which is off")]
@@ -107,10 +107,7 @@ impl Reason {
                 Self::Proxy { .. } => {
                     "check GOPROXY, HTTPS_PROXY and --ca-file, or commit the modules: go mod vendor"
                 }
-                Self::Private { .. } => {
-                    "set GOPRIVATE=HOST/PATH and give a login in NETRC or GOAUTH; with an internal GOPROXY \
-                     set GONOSUMDB too (or GOPRIVATE with GONOPROXY=none); or commit the modules: go mod vendor"
-                }
+                Self::Private { modules, .. } => return Some(private_hint(modules)),
                 Self::Vendor => {
                     "run `go mod vendor` and commit vendor/, or ignore vendor/: --set recipe.go.mod=readonly"
                 }
@@ -171,13 +168,34 @@ impl RunFailure {
     }
 }
 
-/// The last lines, without the successful requests that `-x` lists.
+fn shown(modules: &[String]) -> String {
+    if modules.is_empty() {
+        "a module".to_owned()
+    } else {
+        modules.join(", ")
+    }
+}
+
+fn private_hint(modules: &[String]) -> String {
+    let path = modules
+        .first()
+        .and_then(|module| module.split('@').next())
+        .unwrap_or("HOST/PATH");
+    format!(
+        "a private module: set GOPRIVATE={path} and give a login in NETRC or GOAUTH (with an internal \
+         GOPROXY set GONOSUMDB, or GOPRIVATE with GONOPROXY=none); a public one that this proxy does \
+         not serve: GONOPROXY={path} fetches it from its repository; or commit the modules: go mod vendor"
+    )
+}
+
+/// The last lines, without the downloads that succeeded.
 fn tail(said: &str) -> String {
     let failed = |line: &str| line.contains(": 4") || line.contains(": 5");
     let lines: Vec<&str> = said
         .lines()
         .filter(|line| !line.trim().is_empty())
         .filter(|line| !line.starts_with("# get ") || failed(line))
+        .filter(|line| !line.starts_with("go: downloading ") && !line.starts_with("go: finding "))
         .collect();
     lines[lines.len().saturating_sub(TAIL)..].join("\n")
 }

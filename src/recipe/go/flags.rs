@@ -58,7 +58,12 @@ pub(super) fn check(options: &GoOptions) -> Result<(), GoError> {
             return Err(GoError::Race);
         }
     }
-    for text in &options.ldflags {
+    check_linker(&options.ldflags)
+}
+
+/// Refuses flags with which the linker runs other programs or writes elsewhere.
+pub(super) fn check_linker(flags: &[String]) -> Result<(), GoError> {
+    for text in flags {
         // -extld names a program that the linker runs.
         if text.split_ascii_whitespace().any(|word| {
             let word = word.trim_start_matches('-');

@@ -15,11 +15,22 @@ pub(super) struct Hints {
     /// The main package of its first build, and the file.
     pub(super) main: Option<(String, &'static str)>,
     /// `-X VARIABLE=TEMPLATE` with nothing but the version in it.
-    pub(super) version: Option<(String, String)>,
-    /// What it sets and we do not.
+    pub(super) versions: Vec<Stamp>,
+    /// What it sets and we do not, one sentence for each file and option.
     pub(super) settings: Vec<String>,
     /// The arguments that its Dockerfile starts the server with.
     pub(super) arguments: Vec<String>,
+}
+
+/// A variable that takes the version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    /// `main.version`
+    pub(super) variable: String,
+    /// `{{.Version}}`
+    pub(super) template: String,
+    /// Who says so.
+    pub(super) file: &'static str,
 }
 
 impl Hints {
@@ -66,42 +77,95 @@ impl Hints {
             .iter()
             .flat_map(|text| text.split_ascii_whitespace())
             .collect();
-        for pair in words.windows(2).filter(|pair| pair[0] == "-X") {
-            self.stamp(file, pair[1].trim_matches(['\'', '"']));
-        }
-        for word in &words {
-            if let Some(stamp) = word.strip_prefix("-X=") {
-                self.stamp(file, stamp);
-            }
-        }
+        let pairs = words.windows(2).filter(|pair| pair[0] == "-X");
+        let joined = words.iter().filter_map(|word| word.strip_prefix("-X="));
+        let stamps: Vec<&str> = pairs
+            .map(|pair| pair[1])
+            .chain(joined)
+            .map(|stamp| stamp.trim_matches(['\'', '"']))
+            .filter(|stamp| !self.take_version(file, stamp) && is_told(stamp))
+            .collect();
+        self.tell(
+            file,
+            "ldflags",
+            &stamps
+                .iter()
+                .map(|stamp| format!("-X {stamp}"))
+                .collect::<Vec<_>>(),
+        );
         for key in ["tags", "flags", "env"] {
             let values = build.get(key).map(Yaml::texts).unwrap_or_default();
-            let ours = |value: &&String| {
-                !matches!(
-                    value.as_str(),
-                    "-trimpath" | "CGO_ENABLED=0" | "-mod=readonly" | "-mod=vendor"
-                )
-            };
-            let values: Vec<&str> = values.iter().filter(ours).map(String::as_str).collect();
-            if !values.is_empty() {
-                self.settings
-                    .push(format!("{file} builds with {key}: {}", values.join(" ")));
-            }
+            let values: Vec<String> = values
+                .into_iter()
+                .filter(|value| !WITHOUT_EFFECT.contains(&value.as_str()))
+                .collect();
+            self.tell(file, key, &values);
         }
     }
 
-    fn stamp(&mut self, file: &str, stamp: &str) {
-        let Some((variable, value)) = stamp.split_once('=') else {
+    /// Says what is not applied, and where it would be configured.
+    fn tell(&mut self, file: &str, key: &str, values: &[String]) {
+        if values.is_empty() {
             return;
-        };
-        let is_version = matches!(value, "{{.Version}}" | "v{{.Version}}" | "{{.Tag}}");
-        if is_version && is_variable(variable) && self.version.is_none() {
-            self.version = Some((variable.to_owned(), value.to_owned()));
-        } else if !is_version {
-            self.settings
-                .push(format!("{file} stamps {variable}={value}"));
         }
+        let values = values.join(" ");
+        let own = match key {
+            "env" => "GOEXPERIMENT: recipe.go.goexperiment".to_owned(),
+            key => format!("recipe.go.{key}"),
+        };
+        self.settings.push(format!(
+            "{file} builds with {key} {values}; not applied ({own})"
+        ));
     }
+
+    /// Whether it stamps the version; a stamp of the same variable counts once.
+    fn take_version(&mut self, file: &'static str, stamp: &str) -> bool {
+        let Some((variable, template)) = stamp.split_once('=') else {
+            return false;
+        };
+        let is_version = matches!(template, "{{.Version}}" | "v{{.Version}}" | "{{.Tag}}");
+        if !is_version || !is_variable(variable) {
+            return false;
+        }
+        if self.versions.iter().all(|known| known.variable != variable) {
+            self.versions.push(Stamp {
+                variable: variable.to_owned(),
+                template: template.to_owned(),
+                file,
+            });
+        }
+        true
+    }
+}
+
+/// Settings that change nothing here: the recipe does the same, or they matter with cgo only.
+const WITHOUT_EFFECT: [&str; 15] = [
+    "-trimpath",
+    "-v",
+    "-a",
+    "-buildvcs=false",
+    "-mod=readonly",
+    "-mod=vendor",
+    "-tags=netgo",
+    "-tags=osusergo",
+    "-tags=netgo,osusergo",
+    "netgo",
+    "osusergo",
+    "CGO_ENABLED=0",
+    "GO111MODULE=on",
+    "GOFLAGS=-mod=readonly",
+    "GOFLAGS=-mod=vendor",
+];
+
+/// Whether somebody may miss a stamp. Not those of the commit, its date and the builder: the
+/// image's annotations say these, and in the program they would change its layer with every commit.
+fn is_told(stamp: &str) -> bool {
+    let Some((variable, value)) = stamp.split_once('=') else {
+        return false;
+    };
+    let name = variable.rsplit('.').next().unwrap_or(variable);
+    let is_of_commit = value.starts_with("{{") && !value.contains(".Env.");
+    !is_of_commit && !name.eq_ignore_ascii_case("builtby")
 }
 
 /// `{{ .Version }}` as `{{.Version}}`: flags are split at white space.
@@ -151,13 +215,35 @@ fn arguments(dockerfile: &str) -> Vec<String> {
         })?;
         serde_json::from_str(line.trim()).ok()
     };
-    let mut all = exec("ENTRYPOINT").unwrap_or_default();
-    all.extend(exec("CMD").unwrap_or_default());
-    all.into_iter()
+    let mut words = exec("ENTRYPOINT").unwrap_or_default();
+    words.extend(exec("CMD").unwrap_or_default());
+    let name = |word: &String| word.rsplit('/').next().unwrap_or_default().to_owned();
+    if words
+        .first()
+        .is_some_and(|word| INITS.contains(&name(word).as_str()))
+    {
+        let program = words
+            .iter()
+            .position(|word| word == "--")
+            .map_or(1, |at| at + 1);
+        words.drain(..program.min(words.len()));
+    }
+    let is_shell = words
+        .first()
+        .is_some_and(|word| SHELLS.contains(&name(word).as_str()));
+    // Without a shell nobody replaces variables.
+    if is_shell || words.iter().any(|word| word.contains('$')) {
+        return Vec::new();
+    }
+    words
+        .into_iter()
         .skip(1)
         .filter(|text| text.len() < 200 && !text.contains(char::is_control))
         .collect()
 }
+
+const INITS: [&str; 3] = ["tini", "tini-static", "dumb-init"];
+const SHELLS: [&str; 5] = ["sh", "bash", "ash", "dash", "busybox"];
 
 #[cfg(test)]
 mod tests {
@@ -173,25 +259,37 @@ builds:
     main: ./cmd/server
     tags:
       - netgo
+      - sqlite
     ldflags:
       - -s -w -X example.org/x/internal.Version={{ .Version }} -X main.commit={{.Commit}}
+      - -X main.date={{.Date}} -X=main.v=v{{.Version}} -X main.builtBy=goreleaser
+      - -X main.id={{ .Env.ID }} -X 'main.kind=release'
 ";
         hints.take(".goreleaser.yaml", &Yaml::parse(text).unwrap());
         assert_eq!(
             hints.main,
             Some(("./cmd/server".to_owned(), ".goreleaser.yaml"))
         );
-        let (variable, value) = hints.version.unwrap();
+        let stamps: Vec<(&str, &str)> = hints
+            .versions
+            .iter()
+            .map(|stamp| (stamp.variable.as_str(), stamp.template.as_str()))
+            .collect();
         assert_eq!(
-            (variable.as_str(), value.as_str()),
-            ("example.org/x/internal.Version", "{{.Version}}")
+            stamps,
+            [
+                ("example.org/x/internal.Version", "{{.Version}}"),
+                ("main.v", "v{{.Version}}"),
+            ]
         );
         assert_eq!(
             hints.settings,
             [
-                ".goreleaser.yaml stamps main.commit={{.Commit}}",
-                ".goreleaser.yaml builds with tags: netgo",
-                ".goreleaser.yaml builds with env: GOEXPERIMENT=jsonv2",
+                ".goreleaser.yaml builds with ldflags -X main.id={{.Env.ID}} -X main.kind=release; \
+                 not applied (recipe.go.ldflags)",
+                ".goreleaser.yaml builds with tags sqlite; not applied (recipe.go.tags)",
+                ".goreleaser.yaml builds with env GOEXPERIMENT=jsonv2; not applied (GOEXPERIMENT: \
+                 recipe.go.goexperiment)",
             ]
         );
     }
@@ -229,6 +327,13 @@ builds:
                 vec!["--port", "8080"],
             ),
             ("FROM a\nENTRYPOINT /s stdio\n", vec![]),
+            ("CMD [\"/bin/sh\", \"-c\", \"/s -t x\"]\n", vec![]),
+            ("CMD [\"/s\", \"--port\", \"${PORT}\"]\n", vec![]),
+            (
+                "ENTRYPOINT [\"/sbin/tini\", \"--\", \"/s\", \"x\"]\n",
+                vec!["x"],
+            ),
+            ("ENTRYPOINT [\"tini\"]\n", vec![]),
         ] {
             let found = arguments(text);
             let expected = if text.contains("CMD [\"stdio") {

@@ -5,6 +5,7 @@ use super::error::GoError;
 use super::gomod::GoMod;
 use super::packages::Package;
 use crate::recipe::files::canonical::join;
+use crate::recipe::spec::Aside;
 
 /// The chosen command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub(super) struct MainPackage {
 }
 
 /// What may decide besides the packages.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Wishes<'a> {
     /// `recipe.go.main`
     pub(super) main: Option<&'a str>,
@@ -28,6 +29,8 @@ pub(super) struct Wishes<'a> {
     pub(super) hinted: Option<(&'a str, &'a str)>,
     /// The deployment's and the repository's name.
     pub(super) names: [Option<&'a str>; 2],
+    /// Folders whose commands are not the product.
+    pub(super) aside: &'a Aside,
 }
 
 /// Chooses by the rules of docs/guides/go.md, first hit wins.
@@ -38,17 +41,17 @@ pub(super) fn choose(
 ) -> Result<MainPackage, GoError> {
     let module = go_mod.module.as_str();
     if let Some(main) = wishes.main {
-        return explicit(go_mod, packages, main, "recipe.go.main");
+        return explicit(go_mod, packages, (main, "recipe.go.main"), wishes.aside);
     }
     if let Some((main, file)) = wishes.hinted
-        && let Ok(found) = explicit(go_mod, packages, main, file)
+        && let Ok(found) = explicit(go_mod, packages, (main, file), wishes.aside)
     {
         return Ok(found);
     }
     let candidates: Vec<Candidate> = packages
         .iter()
         .filter(|package| package.name == "main")
-        .map(|package| Candidate::new(&relative(module, &package.import_path)))
+        .map(|package| Candidate::new(&relative(module, &package.import_path), wishes.aside))
         .collect();
     let kept: Vec<&Candidate> = candidates
         .iter()
@@ -111,8 +114,8 @@ fn undecided(go_mod: &GoMod, mut candidates: Vec<Candidate>) -> GoError {
 fn explicit(
     go_mod: &GoMod,
     packages: &[Package],
-    main: &str,
-    by: &str,
+    (main, by): (&str, &str),
+    aside: &Aside,
 ) -> Result<MainPackage, GoError> {
     let module = go_mod.module.as_str();
     let main = main.trim_end_matches('/');
@@ -156,7 +159,7 @@ fn explicit(
             candidates: packages
                 .iter()
                 .filter(|package| package.name == "main")
-                .map(|package| Candidate::new(&relative(module, &package.import_path)))
+                .map(|package| Candidate::new(&relative(module, &package.import_path), aside))
                 .chain(go_mod.tools.iter().map(|tool| Candidate {
                     path: tool.clone(),
                     verdict: Verdict::Tool,
@@ -217,6 +220,7 @@ pub(super) fn base_name(path: &str) -> &str {
 mod tests {
     use super::*;
     use crate::error::Coded;
+    use crate::recipe::Specs;
 
     const MODULE: &str = "example.org/server/v2";
     const TOOL: &str = "example.org/t/cmd/tool";
@@ -240,21 +244,35 @@ mod tests {
         GoMod::parse("go.mod", format!("module {MODULE}\n{rest}").as_bytes()).unwrap()
     }
 
+    fn aside() -> Aside {
+        Specs::default().go().unwrap().aside
+    }
+
+    fn wishes(aside: &Aside) -> Wishes<'_> {
+        Wishes {
+            main: None,
+            hinted: None,
+            names: [None, None],
+            aside,
+        }
+    }
+
     #[test]
     fn the_rules_decide_in_their_order() {
+        let aside = aside();
         let named = |main| Wishes {
             main: Some(main),
-            ..Wishes::default()
+            ..wishes(&aside)
         };
         let hinted = Wishes {
             hinted: Some(("./cmd/b", ".goreleaser.yaml")),
-            ..Wishes::default()
+            ..wishes(&aside)
         };
         let repository = Wishes {
             names: [None, Some("b")],
-            ..Wishes::default()
+            ..wishes(&aside)
         };
-        let none = Wishes::default();
+        let none = wishes(&aside);
         let tools = "require example.org/t v1.2.3\ntool example.org/t/cmd/tool\n";
         let b = "cmd/a cmd/b";
         for (paths, rest, wishes, path, name) in [
@@ -292,10 +310,11 @@ mod tests {
 
     #[test]
     fn an_open_choice_lists_every_candidate() {
+        let aside = aside();
         let error = choose(
             &go_mod(""),
             &packages(&["cmd/a", "cmd/b", "examples/c"]),
-            &Wishes::default(),
+            &wishes(&aside),
         )
         .unwrap_err();
         assert_eq!(error.code(), "GO-MAIN");
@@ -306,24 +325,25 @@ mod tests {
         );
         assert!(error.hint().unwrap().contains("main: ./cmd/a"));
         let tools = "tool (\nexample.org/t/a\nexample.org/t/b\n)\n";
-        let error = choose(&go_mod(tools), &[], &Wishes::default()).unwrap_err();
+        let error = choose(&go_mod(tools), &[], &wishes(&aside)).unwrap_err();
         assert!(
             error
                 .to_string()
                 .contains("example.org/t/b  (a tool line of go.mod)"),
             "{error}"
         );
-        let error = choose(&go_mod(""), &[], &Wishes::default()).unwrap_err();
+        let error = choose(&go_mod(""), &[], &wishes(&aside)).unwrap_err();
         assert!(error.to_string().contains("has no command"), "{error}");
     }
 
     #[test]
     fn a_library_is_no_command() {
-        let wishes = Wishes {
+        let aside = aside();
+        let library = Wishes {
             main: Some("./pkg/x"),
-            ..Wishes::default()
+            ..wishes(&aside)
         };
-        let error = choose(&go_mod(""), &packages(&["cmd/a", "lib:pkg/x"]), &wishes).unwrap_err();
+        let error = choose(&go_mod(""), &packages(&["cmd/a", "lib:pkg/x"]), &library).unwrap_err();
         assert_eq!(error.code(), "GO-NOTMAIN");
         assert!(
             error

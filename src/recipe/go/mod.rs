@@ -28,15 +28,16 @@ use std::sync::Arc;
 
 use self::env::Folders;
 use self::failure::RunFailure;
-use self::hints::Hints;
+use self::hints::{Hints, Stamp};
 use self::layer::{Expected, GoBinary};
 use self::main_package::{MainPackage, Wishes, base_name};
 use self::module::Module;
-use self::options::{Cgo, GoOptions, ModMode, VcsStamp};
+use self::options::{Cgo, GoOptions, ModMode, VcsStamp, VersionVar};
 use self::steps::{BUILD, Job, OUTPUT, PROBE, Workshop, cgo_ldflags};
 use self::template::Values;
 use self::toolchain::Toolchain;
 use super::files::{self, canonical};
+use super::spec::ImageSpec;
 use super::{Context, Needs, Options, Recipe, RecipeError};
 use crate::base::Target;
 use crate::layer::{EntryPath, LayerSource};
@@ -52,9 +53,6 @@ pub use self::failure::{Reason, RunFailure as GoFailure};
 #[derive(Clone, Copy, Debug)]
 pub struct GoRecipe;
 
-/// Programs lie here.
-const FOLDER: &str = "app";
-
 impl Recipe for GoRecipe {
     fn name(&self) -> &'static str {
         "go"
@@ -65,14 +63,15 @@ impl Recipe for GoRecipe {
         tree: &SourceTree,
         options: &Options,
     ) -> Result<Option<Evidence>, RecipeError> {
-        let found = match module::find(tree, &options.directory) {
+        let aside = options.specs.go()?.aside;
+        let found = match module::find(tree, &options.directory, &aside) {
             Err(GoError::NoModule { .. }) => return Ok(None),
             found => found?,
         };
         let facts = match found.as_slice() {
             [] => return Ok(None),
             [directory] => {
-                let module = Module::read(tree, directory, &GoOptions::default())?;
+                let module = Module::read(tree, directory, &GoOptions::default(), &aside)?;
                 facts(&module)
             }
             several => vec![format!("go.mod in {}", several.join(", "))],
@@ -84,14 +83,13 @@ impl Recipe for GoRecipe {
     }
 
     fn needs(&self, _: &SourceTree, options: &Options) -> Result<Needs, RecipeError> {
-        let options = GoOptions::parse(&options.recipe)?;
-        let base = match options.cgo {
-            Cgo::Off | Cgo::Static => "static",
-            Cgo::Dynamic => "cc",
+        let spec = options.specs.go()?;
+        let base = match GoOptions::parse(&options.recipe, &spec.build)?.cgo {
+            Cgo::Off => spec.base.off,
+            Cgo::Static => spec.base.fixed,
+            Cgo::Dynamic => spec.base.dynamic,
         };
-        Ok(Needs {
-            base: base.to_owned(),
-        })
+        Ok(Needs { base })
     }
 
     fn plan(
@@ -184,11 +182,12 @@ fn plan(
     targets: &[Target],
     context: &Context<'_>,
 ) -> Result<Plan, GoError> {
-    let parsed = GoOptions::parse(&options.recipe)?;
+    let spec = options.specs.go()?;
+    let parsed = GoOptions::parse(&options.recipe, &spec.build)?;
     if parsed.vcs_stamp == VcsStamp::Yes && options.revision.is_none() {
         return Err(GoError::Vcs);
     }
-    let module = Module::read(tree, &options.directory, &parsed)?;
+    let module = Module::read(tree, &options.directory, &parsed, &spec.aside)?;
     let source = module.source(tree, parsed.cgo, context)?;
     let toolchain = Toolchain::find(context.store, context.env, &parsed, &module)?;
     let selected = toolchain.select(&module, &parsed)?;
@@ -198,6 +197,7 @@ fn plan(
         tree,
         module: &module,
         options: &parsed,
+        spec: &spec,
         build: options,
         context,
         toolchain: &toolchain,
@@ -212,14 +212,15 @@ fn plan(
             .as_ref()
             .map(|(main, file)| (main.as_str(), *file)),
         names: [options.name.as_deref(), options.repository.as_deref()],
+        aside: &spec.aside,
     };
     let main = packages::choose(&workshop, targets, &wishes)?;
-    let (ldflags, mut notices) = linker_flags(&workshop, &hints)?;
-    notices.extend(hint_notices(&hints, options));
-    let (steps, images) = images(&workshop, &main, &ldflags, targets)?;
+    let linked = linker_flags(&workshop, &hints)?;
+    let (steps, images) = images(&workshop, &main, &linked.flags, targets)?;
     let mut facts = facts(&module);
     facts.push(format!("main {}: {}", main.path, main.reason));
     facts.push(selected.version.clone());
+    facts.extend(linked.stamps.iter().map(|stamp| format!("stamps {stamp}")));
     let name = if main.version.is_some() {
         &main.name
     } else {
@@ -234,47 +235,53 @@ fn plan(
         version: main.version.clone(),
         steps,
         images,
-        notices,
+        notices: hint_notices(&hints, options),
     })
 }
 
-/// `-s -w`, the configured flags, the version.
-fn linker_flags(workshop: &Workshop<'_>, hints: &Hints) -> Result<(String, Vec<Notice>), GoError> {
+/// The linker's flags, and what they stamp.
+struct Linked {
+    flags: String,
+    /// `main.version=1.2.3 (.goreleaser.yaml)`
+    stamps: Vec<String>,
+}
+
+/// The recipe's flags, the configured ones, the version.
+fn linker_flags(workshop: &Workshop<'_>, hints: &Hints) -> Result<Linked, GoError> {
     let options = workshop.options;
     let values = Values::new(workshop.build, workshop.context.env);
-    let mut flags = "-s -w".to_owned();
+    let mut flags = workshop.spec.build.ldflags.clone();
     for text in &options.ldflags {
-        flags.push(' ');
-        flags.push_str(&values.render(text)?);
+        flags.push(values.render(text)?);
     }
-    let mut notices = Vec::new();
-    let stamp = match (&options.version_var, &hints.version) {
-        (Some(variable), _) => Some((variable, "{{.Version}}")),
-        // Flags of the user's own say all that is to be said.
-        (None, Some((variable, template))) if options.ldflags.is_empty() => {
-            let version = values.render(template)?;
-            let text = format!("the release configuration stamps {variable}; set to {version}");
-            notices.push(Notice {
-                code: "GO-HINT",
-                text,
-            });
-            Some((variable, template.as_str()))
+    let named;
+    let chosen = match &options.version_var {
+        VersionVar::Named(variable) => {
+            named = Stamp {
+                variable: variable.clone(),
+                template: "{{.Version}}".to_owned(),
+                file: "recipe.go.version_var",
+            };
+            std::slice::from_ref(&named)
         }
-        (None, _) => None,
+        // Flags of the user's own say all that is to be said.
+        VersionVar::Release if options.ldflags.is_empty() => hints.versions.as_slice(),
+        VersionVar::Release | VersionVar::Off => &[],
     };
-    if let Some((variable, template)) = stamp {
-        flags.extend([" -X ", variable, "=", &values.render(template)?]);
+    let mut stamps = Vec::new();
+    for stamp in chosen {
+        let set = format!("{}={}", stamp.variable, values.render(&stamp.template)?);
+        stamps.push(format!("{set} ({})", stamp.file));
+        flags.push(format!("-X {set}"));
     }
-    flags.push_str(cgo_ldflags(options.cgo));
-    Ok((flags, notices))
+    Ok(Linked {
+        flags: flags.join(" ") + cgo_ldflags(options.cgo),
+        stamps,
+    })
 }
 
 fn hint_notices(hints: &Hints, options: &Options) -> Vec<Notice> {
-    let mut texts: Vec<String> = hints
-        .settings
-        .iter()
-        .map(|text| format!("{text}; not applied (recipe.go)"))
-        .collect();
+    let mut texts = hints.settings.clone();
     if options.args.is_empty() && !hints.arguments.is_empty() {
         let arguments = serde_json::json!(hints.arguments);
         texts.push(format!(
@@ -317,7 +324,8 @@ fn images(
         let mut before: Vec<&Step> = modules.iter().chain(&probe).collect();
         let build = workshop.build(&job, &before)?;
         before.insert(0, &build);
-        let folder = canonical::directory(&target.facts.entries, FOLDER).map_err(|error| {
+        let folder = workshop.spec.image.directory.relative();
+        let folder = canonical::directory(&target.facts.entries, folder).map_err(|error| {
             GoError::Option {
                 key: "base".to_owned(),
                 problem: error.to_string(),
@@ -336,7 +344,7 @@ fn images(
         images.push(ImagePlan {
             target: target.clone(),
             layers,
-            runtime: runtime(workshop.build, main),
+            runtime: runtime(workshop.build, main, &workshop.spec.image),
         });
         steps.extend(modules);
         steps.extend(probe);
@@ -345,9 +353,10 @@ fn images(
     Ok((steps, images))
 }
 
-fn runtime(options: &Options, main: &MainPackage) -> RuntimeConfig {
+fn runtime(options: &Options, main: &MainPackage, image: &ImageSpec) -> RuntimeConfig {
+    let folder = image.directory.absolute();
     let entrypoint = if options.entrypoint.is_empty() {
-        vec![format!("/{FOLDER}/{}", main.name)]
+        vec![format!("{folder}/{}", main.name)]
     } else {
         options.entrypoint.clone()
     };
@@ -355,8 +364,8 @@ fn runtime(options: &Options, main: &MainPackage) -> RuntimeConfig {
         entrypoint,
         cmd: options.args.clone(),
         env: options.env.clone(),
-        user: "1001:1001".to_owned(),
-        working_dir: format!("/{FOLDER}"),
+        user: image.user.as_str().to_owned(),
+        working_dir: folder.to_owned(),
         ports: options.port.into_iter().collect(),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::candidate::is_aside;
 use super::error::GoError;
 use super::gomod::{GoMod, Line, MAX_BYTES, Replace};
 use super::options::{Cgo, GoOptions, ModMode};
@@ -10,6 +9,7 @@ use super::version::GoVersion;
 use crate::layer::TreeDigest;
 use crate::recipe::Context;
 use crate::recipe::files::canonical::{join, lexical};
+use crate::recipe::spec::Aside;
 use crate::source::{Filter, SourceTree, TreeFile, TreeKind};
 
 /// How deep below the source's root a lone module is looked for.
@@ -38,7 +38,11 @@ pub(super) struct Workspace {
 }
 
 /// The folder of the module, or the folders that could be meant.
-pub(super) fn find(tree: &SourceTree, directory: &str) -> Result<Vec<String>, GoError> {
+pub(super) fn find(
+    tree: &SourceTree,
+    directory: &str,
+    aside: &Aside,
+) -> Result<Vec<String>, GoError> {
     let directory = directory.trim_matches('/').trim_start_matches("./");
     let directory = if directory == "." { "" } else { directory };
     if tree.file(&join(directory, "go.mod")).is_some() {
@@ -52,7 +56,7 @@ pub(super) fn find(tree: &SourceTree, directory: &str) -> Result<Vec<String>, Go
     let below = tree.files().iter().filter_map(|file| {
         let folder = file.path.as_str().strip_suffix("/go.mod")?;
         let near = folder.split('/').count() <= DEPTH;
-        (near && !folder.split('/').any(is_aside)).then(|| folder.to_owned())
+        (near && !folder.split('/').any(|part| aside.holds(part))).then(|| folder.to_owned())
     });
     Ok(below.collect())
 }
@@ -63,8 +67,9 @@ impl Module {
         tree: &SourceTree,
         directory: &str,
         options: &GoOptions,
+        aside: &Aside,
     ) -> Result<Self, GoError> {
-        let mut found = find(tree, directory)?;
+        let mut found = find(tree, directory, aside)?;
         let directory = match (found.pop(), found.is_empty()) {
             (Some(directory), true) => directory,
             (Some(last), false) => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::error::GoError;
+use crate::recipe::spec::GoBuild;
 
 /// Every key of `recipe.go`.
 const KEYS: [&str; 12] = [
@@ -26,15 +27,14 @@ const KEYS: [&str; 12] = [
 pub(super) struct GoOptions {
     /// A package below the module (`./cmd/server`) or an import path.
     pub(super) main: Option<String>,
-    /// Added to `-s -w`; may hold templates.
+    /// Added to those of the recipe file; may hold templates.
     pub(super) ldflags: Vec<String>,
     /// Build tags.
     pub(super) tags: Vec<String>,
-    /// Other flags of `go build`.
+    /// Other flags of `go build`; those of the recipe file come first.
     pub(super) flags: Vec<String>,
     pub(super) cgo: Cgo,
-    /// `main.version`: stamped with the version.
-    pub(super) version_var: Option<String>,
+    pub(super) version_var: VersionVar,
     pub(super) toolchain: ToolchainPolicy,
     /// The go command, instead of the first on PATH.
     pub(super) go_bin: Option<PathBuf>,
@@ -44,6 +44,18 @@ pub(super) struct GoOptions {
     pub(super) goamd64: Option<String>,
     pub(super) goexperiment: Option<String>,
     pub(super) vcs_stamp: VcsStamp,
+}
+
+/// The variable that takes the version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum VersionVar {
+    /// Those that the repository's own release configuration stamps.
+    #[default]
+    Release,
+    /// None.
+    Off,
+    /// `main.version`
+    Named(String),
 }
 
 /// How cgo packages are compiled.
@@ -114,7 +126,10 @@ pub(super) fn problem(key: &str, problem: impl Into<String>) -> GoError {
 
 impl GoOptions {
     /// Checks keys and values.
-    pub(super) fn parse(given: &BTreeMap<String, Vec<String>>) -> Result<Self, GoError> {
+    pub(super) fn parse(
+        given: &BTreeMap<String, Vec<String>>,
+        build: &GoBuild,
+    ) -> Result<Self, GoError> {
         if let Some(unknown) = given.keys().find(|key| !KEYS.contains(&key.as_str())) {
             return Err(unknown_key(unknown));
         }
@@ -124,7 +139,7 @@ impl GoOptions {
             main: one("main")?,
             ldflags: list("ldflags"),
             tags: words(&list("tags")),
-            flags: list("flags"),
+            flags: [build.flags.clone(), list("flags")].concat(),
             cgo: choose(
                 one("cgo")?,
                 "cgo",
@@ -135,7 +150,11 @@ impl GoOptions {
                 ],
             )?
             .unwrap_or_default(),
-            version_var: one("version_var")?,
+            version_var: match one("version_var")? {
+                None => VersionVar::Release,
+                Some(off) if off == "off" => VersionVar::Off,
+                Some(variable) => VersionVar::Named(variable),
+            },
             toolchain: choose(
                 one("toolchain")?,
                 "toolchain",
@@ -165,6 +184,7 @@ impl GoOptions {
             .unwrap_or_default(),
         };
         options.check()?;
+        super::flags::check_linker(&build.ldflags)?;
         Ok(options)
     }
 
@@ -176,10 +196,12 @@ impl GoOptions {
         if let Some(tag) = self.tags.iter().find(|tag| !tag.bytes().all(tag_byte)) {
             return Err(problem("tags", format!("{tag:?} is not a build tag")));
         }
-        if let Some(var) = self.version_var.as_deref().filter(|var| !is_variable(var)) {
+        if let VersionVar::Named(var) = &self.version_var
+            && !is_variable(var)
+        {
             return Err(problem(
                 "version_var",
-                format!("{var:?} is not PACKAGE.VARIABLE, such as main.version"),
+                format!("{var:?} is not PACKAGE.VARIABLE such as main.version, or off"),
             ));
         }
         if let Some(list) = self.goexperiment.as_deref()
@@ -289,22 +311,32 @@ mod tests {
         map
     }
 
+    fn parse(pairs: &[(&str, &str)]) -> Result<GoOptions, GoError> {
+        let build = GoBuild {
+            flags: vec!["-p=1".to_owned()],
+            ldflags: Vec::new(),
+        };
+        GoOptions::parse(&given(pairs), &build)
+    }
+
     #[test]
     fn values_become_types() {
-        let options = GoOptions::parse(&given(&[
+        let options = parse(&[
             ("main", "./cmd/x"),
             ("tags", "a,b c"),
             ("cgo", "static"),
+            ("version_var", "off"),
             ("toolchain", "auto"),
             ("mod", "readonly"),
             ("flags", "-gcflags=all=-N -l"),
-        ]))
+        ])
         .unwrap();
+        assert_eq!(options.version_var, VersionVar::Off);
         assert_eq!(options.tags, ["a", "b", "c"]);
         assert_eq!(options.cgo, Cgo::Static);
         assert_eq!(options.toolchain, ToolchainPolicy::Auto);
         assert_eq!(options.modules, Some(ModMode::Readonly));
-        assert_eq!(options.flags, ["-gcflags=all=-N -l"]);
+        assert_eq!(options.flags, ["-p=1", "-gcflags=all=-N -l"]);
     }
 
     #[test]
@@ -328,7 +360,7 @@ mod tests {
             ("version_var", "version", "is not PACKAGE.VARIABLE"),
             ("go_bin", "bin/go", "must be an absolute path"),
         ] {
-            let error = GoOptions::parse(&given(&[(key, value)])).unwrap_err();
+            let error = parse(&[(key, value)]).unwrap_err();
             assert!(error.to_string().contains(said), "{key}={value}: {error}");
             assert!(error.code().starts_with("GO-"));
         }

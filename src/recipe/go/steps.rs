@@ -16,6 +16,7 @@ use crate::digest::Digest;
 use crate::layer::{Input, StepKey, TreeDigest};
 use crate::plan::{Argument, Network, Step};
 use crate::platform::Platform;
+use crate::recipe::spec::GoSpec;
 use crate::recipe::{Context, Options};
 use crate::source::SourceTree;
 
@@ -37,6 +38,7 @@ pub(super) struct Workshop<'a> {
     pub(super) tree: &'a SourceTree,
     pub(super) module: &'a Module,
     pub(super) options: &'a GoOptions,
+    pub(super) spec: &'a GoSpec,
     pub(super) build: &'a Options,
     pub(super) context: &'a Context<'a>,
     pub(super) toolchain: &'a Toolchain,

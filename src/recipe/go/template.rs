@@ -26,9 +26,11 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// The version as goreleaser writes it: without the tag's `v`.
+    /// The version as goreleaser writes it: without the tag's `v`. It is the one in the image's
+    /// reference: a tag does not name a tree that was changed since.
     fn version(&self) -> String {
-        let tag = self.revision.and_then(|revision| revision.tag.as_deref());
+        let clean = self.revision.filter(|revision| !revision.dirty);
+        let tag = clean.and_then(|revision| revision.tag.as_deref());
         match (self.version.or(tag), self.revision) {
             (Some(version), _) => version
                 .strip_prefix('v')

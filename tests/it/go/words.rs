@@ -63,7 +63,11 @@ const SAID: [(&str, &str, &[&str]); 22] = [
     (
         "go: github.com/a/b@v1.6.0: reading https://p.example.org/a/b/@v/v1.6.0.zip: 403 Forbidden",
         "GO-PRIVATE",
-        &["GOPRIVATE"],
+        &[
+            "access to github.com/a/b@v1.6.0 was refused",
+            "GOPRIVATE=github.com/a/b ",
+            "GONOPROXY=github.com/a/b ",
+        ],
     ),
     (
         "go: github.com/a/b@v1.6.0: reading https://p.example.org/a/b/@v/v1.6.0.mod: 410 Gone",
@@ -144,7 +148,9 @@ fn raw_texts_have_codes() {
     for (said, code, words) in SAID {
         let outcome = StepOutcome {
             code: Some(1),
-            stderr: format!("# get https://p.example.org/x\n{said}\n"),
+            stderr: format!(
+                "# get https://p.example.org/x\ngo: downloading example.org/z v1.0.0\n{said}\n"
+            ),
             ..StepOutcome::default()
         };
         let error = GoRecipe
@@ -158,6 +164,7 @@ fn raw_texts_have_codes() {
             "{error}"
         );
         assert!(!error.to_string().contains("# get"), "{error}");
+        assert!(!error.to_string().contains("downloading"), "{error}");
     }
     let killed = StepOutcome {
         signal: Some(9),
