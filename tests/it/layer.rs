@@ -10,6 +10,7 @@ mod foreign;
 mod golden;
 mod memory;
 mod summary;
+mod writers;
 
 use std::io::{Read, Write};
 use std::path::Path;

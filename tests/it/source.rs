@@ -11,6 +11,7 @@
 mod clones;
 mod filters;
 mod moving;
+mod outputs;
 mod revisions;
 mod stat_cache;
 
@@ -21,7 +22,6 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use karisimbi::error::Coded as _;
-use karisimbi::image::layout::Layout;
 use karisimbi::layer::TreeDigest;
 use karisimbi::progress::{Event, Reporter};
 use karisimbi::source::listing::{ChangeKind, changes, listing};
@@ -93,7 +93,7 @@ fn members_are_sorted_and_git_and_outputs_are_left_out() {
     ] {
         write(&root.join(path), path);
     }
-    output(&root.join("karisimbi-out/app"));
+    outputs::output(&root.join("karisimbi-out/app"));
     // cargo's tag is not ours: its folder belongs to the source.
     let cargo = "Signature: 8a477f597d28d172789f06886806bc55\n# cargo\n";
     write(&root.join("target/CACHEDIR.TAG"), cargo);
@@ -130,85 +130,6 @@ fn members_are_sorted_and_git_and_outputs_are_left_out() {
     assert_eq!(tree.read("sub", 10).unwrap(), None);
     let under: Vec<_> = tree.select("./b/", Filter::All).unwrap();
     assert_eq!(under.len(), 1, "b.go is not under b");
-}
-
-/// A layout as a build leaves it.
-fn output(folder: &Path) {
-    Layout::create(folder).unwrap().mark_as_output().unwrap();
-    write(&folder.join("index.json"), "{}");
-    write(&folder.join("blobs/sha256").join("0a".repeat(32)), "blob");
-}
-
-#[test]
-fn a_mark_hides_nothing_but_a_layout() {
-    let cases: &[(&str, Action, bool)] = &[
-        ("as it is", |_| {}, true),
-        (
-            "being written",
-            |out| write(&out.join(".karisimbi-x"), ""),
-            true,
-        ),
-        (
-            "no blobs yet",
-            |out| std::fs::remove_dir_all(out.join("blobs/sha256")).unwrap(),
-            true,
-        ),
-        ("a package", |out| write(&out.join("x.go"), ""), false),
-        ("a folder", |out| write(&out.join("sub/x.go"), ""), false),
-        (
-            "a folder that is being written",
-            |out| write(&out.join(".karisimbi-x/x.go"), ""),
-            false,
-        ),
-        (
-            "a file among the blobs",
-            |out| write(&out.join("blobs/sha256/x.go"), ""),
-            false,
-        ),
-        (
-            "a folder among the blobs",
-            |out| write(&out.join("blobs/x/x.go"), ""),
-            false,
-        ),
-        (
-            "a folder with a blob's name",
-            |out| {
-                write(
-                    &out.join(format!("blobs/sha256/{}/x.go", "f1".repeat(32))),
-                    "",
-                )
-            },
-            false,
-        ),
-        (
-            "another go.mod",
-            |out| write(&out.join("go.mod"), "module m\n"),
-            false,
-        ),
-        (
-            "no go.mod",
-            |out| std::fs::remove_file(out.join("go.mod")).unwrap(),
-            false,
-        ),
-        (
-            "no layout",
-            |out| std::fs::remove_file(out.join("oci-layout")).unwrap(),
-            false,
-        ),
-        (
-            "another tag",
-            |out| write(&out.join("CACHEDIR.TAG"), "Signature: 8a477f"),
-            false,
-        ),
-    ];
-    for (name, change, hidden) in cases {
-        let dir = tempfile::tempdir().unwrap();
-        write(&dir.path().join("main.go"), "");
-        output(&dir.path().join("out"));
-        change(&dir.path().join("out"));
-        let seen = paths(&tree(dir.path()), Filter::All);
-        assert_eq!(seen == ["main.go"], *hidden, "{name}: {seen:?}");
-    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::support::{run, tool, write};
 
 const DOCKER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
-fn sum_up(blob: &[u8], media_type: &MediaType) -> Result<ForeignSummary, LayerError> {
+pub(super) fn sum_up(blob: &[u8], media_type: &MediaType) -> Result<ForeignSummary, LayerError> {
     summarise(blob, media_type, &Expected::default())
 }
 
@@ -186,7 +186,7 @@ fn our_own_layers_read_back() {
 }
 
 /// A header with these fields; the size is given as eleven or twelve bytes.
-fn header(name: &[u8], flag: u8, size: &[u8], link: &[u8]) -> Vec<u8> {
+pub(super) fn header(name: &[u8], flag: u8, size: &[u8], link: &[u8]) -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
     header.set_mode(0o644);
     header.set_uid(0);
@@ -199,149 +199,6 @@ fn header(name: &[u8], flag: u8, size: &[u8], link: &[u8]) -> Vec<u8> {
     bytes[157..157 + link.len()].copy_from_slice(link);
     header.set_cksum();
     header.as_bytes().to_vec()
-}
-
-/// A header whose checksum is made after `change`.
-fn changed(mut header: Vec<u8>, change: impl FnOnce(&mut [u8])) -> Vec<u8> {
-    change(&mut header);
-    header[148..156].fill(b' ');
-    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    header
-}
-
-/// Contents with the padding to a whole block.
-fn padded(contents: &[u8]) -> Vec<u8> {
-    let mut padded = contents.to_vec();
-    padded.resize(contents.len().next_multiple_of(512), 0);
-    padded
-}
-
-/// What real writers leave out, or write in a way of their own; libarchive reads the same names.
-#[test]
-fn reads_what_other_writers_write() {
-    let file = |name: &[u8]| header(name, b'0', b"00000000003", b"");
-    let ordinary = [file(b"f"), padded(b"abc"), vec![0; 1024]].concat();
-    let base256 = [0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3];
-    let long = "n".repeat(300);
-    let pax = |records: &str, flag| {
-        let size = format!("{:011o}", records.len());
-        [
-            header(b"x", flag, size.as_bytes(), b""),
-            padded(records.as_bytes()),
-        ]
-        .concat()
-    };
-    let v7 = |name, flag, size: &[u8]| {
-        changed(header(name, flag, size, b""), |bytes| bytes[257..].fill(0))
-    };
-    let gnu_long = header(b"././@LongLink", b'L', b"00000000455", b"");
-    let cases = [
-        ("ordinary", ordinary.clone(), "f 3"),
-        ("no padding, no end", ordinary[..515].to_vec(), "f 3"),
-        ("no end", ordinary[..1024].to_vec(), "f 3"),
-        ("half an end", ordinary[..1536].to_vec(), "f 3"),
-        (
-            "empty owner and mode",
-            [
-                changed(file(b"f"), |bytes| bytes[100..124].fill(0)),
-                padded(b"abc"),
-            ]
-            .concat(),
-            "f 3",
-        ),
-        (
-            "spaces before digits",
-            [
-                changed(file(b"f"), |bytes| {
-                    bytes[124..136].copy_from_slice(b"          3 ")
-                }),
-                padded(b"abc"),
-            ]
-            .concat(),
-            "f 3",
-        ),
-        (
-            "base-256 size",
-            [header(b"f", b'0', &base256, b""), padded(b"abc")].concat(),
-            "f 3",
-        ),
-        (
-            "v7: flag 0, a folder by its slash",
-            [
-                v7(b"d/", 0, b"00000000000"),
-                v7(b"d/f", 0, b"00000000003"),
-                padded(b"abc"),
-            ]
-            .concat(),
-            "d/, d/f 3",
-        ),
-        (
-            "a folder with a size",
-            [
-                header(b"d/", b'5', b"00000010000", b""),
-                file(b"d/f"),
-                padded(b"abc"),
-            ]
-            .concat(),
-            "d/, d/f 3",
-        ),
-        (
-            "GNU long name",
-            [
-                gnu_long,
-                padded(format!("{long}\0").as_bytes()),
-                file(b"n"),
-                padded(b"abc"),
-            ]
-            .concat(),
-            &format!("{long} 3"),
-        ),
-        (
-            "global PAX header",
-            [
-                pax("26 comment=0123456789abcde\n", b'g'),
-                file(b"f"),
-                padded(b"abc"),
-            ]
-            .concat(),
-            "f 3",
-        ),
-        (
-            "PAX path and size",
-            [
-                pax("12 path=p/q\n10 size=3\n", b'x'),
-                header(b"f", b'0', b"00000000000", b""),
-                padded(b"abc"),
-            ]
-            .concat(),
-            "p/q 3",
-        ),
-    ];
-    for (name, tar, expected) in cases {
-        let found = sum_up(&tar, &MediaType::ImageLayer);
-        let found = found.unwrap_or_else(|error| panic!("{name}: {error}"));
-        let shown = |entry: &karisimbi::layer::EntrySummary| match entry.kind {
-            EntryKind::Directory => format!("{}/", entry.path),
-            _ => format!("{} {}", entry.path, entry.size),
-        };
-        let listed: Vec<_> = found.summary.entries.iter().map(shown).collect();
-        assert_eq!(listed.join(", "), expected, "{name}");
-        assert_eq!(found.identity.diff_id, DiffId(Digest::of(&tar)), "{name}");
-        let names: String = listed
-            .iter()
-            .map(|line| format!("{}\n", line.split(' ').next().unwrap_or_default()))
-            .collect();
-        assert_eq!(listing(&tar), names, "{name}");
-    }
-}
-
-/// The names as libarchive reads them; it lists also what it finds too short at its end.
-fn listing(tar: &[u8]) -> String {
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    fs_err::write(file.path(), tar).expect("a tar");
-    let output = tool("bsdtar").arg("-tf").arg(file.path()).output();
-    String::from_utf8(output.expect("bsdtar").stdout).expect("names")
 }
 
 #[test]
