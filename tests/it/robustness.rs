@@ -10,26 +10,22 @@ mod serves;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use tempfile::TempDir;
-
 use crate::builds::{Recipe, Site, assert_whole, built, files, finished, go_module, layout_name};
 use crate::builds::{noise, set_mode, warm_compiler};
 use crate::support::{run, shown, tool, write};
 
-/// A cache in which the Go compiler has compiled the standard library, filled once.
+/// A cache in which the Go compiler has compiled the standard library, kept between runs.
 fn compiler() -> &'static Path {
-    static COMPILER: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let (_, cache) = COMPILER.get_or_init(|| {
+    static COMPILER: OnceLock<PathBuf> = OnceLock::new();
+    COMPILER.get_or_init(|| {
         let site = Site::new();
-        let kept = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-        let cache = kept.path().join("cache");
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("robustness");
         go_module(&site.path("module"));
         let out = site.path("out");
         let mut command = site.build(&site.path("module"), Recipe::Go, &cache, &out);
         built(&mut command, &out);
-        (kept, cache)
-    });
-    cache
+        cache
+    })
 }
 
 /// A source for a recipe: a module of one file, or a tree with `megabytes` to encode.
