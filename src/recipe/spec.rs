@@ -152,11 +152,11 @@ pub enum SpecError {
     Unknown { path: PathBuf },
     #[error("{path}: has more than {MAX_BYTES} bytes")]
     TooLarge { path: PathBuf },
-    // The parser's text shows the line with the key below.
-    #[error("{file}: {}", source.to_string().trim_end())]
+    #[error("{file}:{line}: {problem}")]
     Parse {
         file: String,
-        source: Box<toml::de::Error>,
+        line: usize,
+        problem: String,
     },
 }
 
@@ -257,9 +257,14 @@ fn text(path: &Path) -> Result<String, SpecError> {
 }
 
 fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, SpecError> {
-    toml::from_str(text).map_err(|source| SpecError::Parse {
-        file: file.to_owned(),
-        source: Box::new(source),
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        SpecError::Parse {
+            file: file.to_owned(),
+            line: before.map_or(1, |before| before.matches('\n').count() + 1),
+            // The parser's own text repeats the lines of the file.
+            problem: error.message().to_owned(),
+        }
     })
 }
 
@@ -301,7 +306,12 @@ mod tests {
     #[test]
     fn wrong_files_are_named_with_their_key() {
         for (name, from, to, said) in [
-            ("go.toml", "[build]", "[build]\nldflag = 1", "ldflag"),
+            (
+                "go.toml",
+                "[build]",
+                "[build]\nldflag = 1",
+                ":21: unknown field `ldflag`",
+            ),
             ("go.toml", "prefixes =", "prefix =", "prefix"),
             ("go.toml", "dynamic = \"cc\"", "", "dynamic"),
             ("go.toml", "\"/app\"", "\"app\"", "not an absolute folder"),

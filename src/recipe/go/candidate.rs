@@ -44,7 +44,14 @@ impl fmt::Display for Verdict {
 impl Candidate {
     /// A command by its path below the module.
     pub(super) fn new(path: &str, aside: &Aside) -> Self {
-        let aside = path.split('/').find(|part| aside.holds(part));
+        Self::below(path, "", aside)
+    }
+
+    /// A command in a folder that was asked for: what lies above the folder says nothing then.
+    pub(super) fn below(path: &str, scope: &str, aside: &Aside) -> Self {
+        let inside = path.trim_start_matches("./");
+        let inside = inside.strip_prefix(scope).unwrap_or(inside);
+        let aside = inside.split('/').find(|part| aside.holds(part));
         Self {
             path: path.to_owned(),
             verdict: aside.map_or(Verdict::Kept, |part| Verdict::Dropped(part.to_owned())),

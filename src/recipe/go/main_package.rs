@@ -3,6 +3,7 @@
 use super::candidate::{Candidate, Verdict};
 use super::error::GoError;
 use super::gomod::GoMod;
+use super::module::within;
 use super::packages::Package;
 use crate::recipe::files::canonical::join;
 use crate::recipe::spec::Aside;
@@ -29,6 +30,8 @@ pub(super) struct Wishes<'a> {
     pub(super) hinted: Option<(&'a str, &'a str)>,
     /// The deployment's and the repository's name.
     pub(super) names: [Option<&'a str>; 2],
+    /// The folder below the module that commands are looked for in; empty is all of it.
+    pub(super) scope: &'a str,
     /// Folders whose commands are not the product.
     pub(super) aside: &'a Aside,
 }
@@ -44,6 +47,7 @@ pub(super) fn choose(
         return explicit(go_mod, packages, (main, "recipe.go.main"), wishes.aside);
     }
     if let Some((main, file)) = wishes.hinted
+        && wishes.scope.is_empty()
         && let Ok(found) = explicit(go_mod, packages, (main, file), wishes.aside)
     {
         return Ok(found);
@@ -51,7 +55,9 @@ pub(super) fn choose(
     let candidates: Vec<Candidate> = packages
         .iter()
         .filter(|package| package.name == "main")
-        .map(|package| Candidate::new(&relative(module, &package.import_path), wishes.aside))
+        .map(|package| relative(module, &package.import_path))
+        .filter(|path| within(path.trim_start_matches("./"), wishes.scope))
+        .map(|path| Candidate::below(&path, wishes.scope, wishes.aside))
         .collect();
     let kept: Vec<&Candidate> = candidates
         .iter()
@@ -68,6 +74,10 @@ pub(super) fn choose(
     if let [only] = kept.as_slice() {
         return found(&only.path, "the only command");
     }
+    let scope = format!("./{}", wishes.scope);
+    if candidates.iter().any(|candidate| candidate.path == scope) {
+        return found(&scope, "the command in source.directory");
+    }
     let given = wishes.names.into_iter().flatten();
     for name in given.chain(std::iter::once(base_name(module))) {
         let named = |candidate: &&&Candidate| program_name(module, &candidate.path) == name;
@@ -80,6 +90,7 @@ pub(super) fn choose(
         return found(".", "the command at the module's root");
     }
     if candidates.is_empty()
+        && wishes.scope.is_empty()
         && let [tool] = go_mod.tools.as_slice()
     {
         return Ok(foreign(go_mod, tool, "the only tool of go.mod"));
@@ -253,6 +264,7 @@ mod tests {
             main: None,
             hinted: None,
             names: [None, None],
+            scope: "",
             aside,
         }
     }
@@ -262,6 +274,11 @@ mod tests {
         let aside = aside();
         let named = |main| Wishes {
             main: Some(main),
+            ..wishes(&aside)
+        };
+        let below = |scope| Wishes {
+            scope,
+            hinted: Some(("./cmd/a", ".ko.yaml")),
             ..wishes(&aside)
         };
         let hinted = Wishes {
@@ -295,6 +312,28 @@ mod tests {
             ("", tools, none, TOOL, "tool"),
             ("cmd/a", tools, named(TOOL), TOOL, "tool"),
             ("examples/a", "", named("./examples/a"), "./examples/a", "a"),
+            (
+                "cmd/a examples/b",
+                "",
+                below("examples/b"),
+                "./examples/b",
+                "b",
+            ),
+            (
+                "cmd/a svc/b svc/b/cmd/x",
+                "",
+                below("svc/b"),
+                "./svc/b",
+                "b",
+            ),
+            (
+                "cmd/a svc/b/cmd/x svc/b/tools/y",
+                "",
+                below("svc/b"),
+                "./svc/b/cmd/x",
+                "x",
+            ),
+            ("cmd/a cmd/ab", "", below("cmd/a"), "./cmd/a", "a"),
         ] {
             let paths: Vec<&str> = paths.split_whitespace().collect();
             let found = choose(&go_mod(rest), &packages(&paths), &wishes).unwrap();

@@ -213,6 +213,7 @@ fn plan(
             .map(|(main, file)| (main.as_str(), *file)),
         names: [options.name.as_deref(), options.repository.as_deref()],
         aside: &spec.aside,
+        scope: &module.scope,
     };
     let main = packages::choose(&workshop, targets, &wishes)?;
     let linked = linker_flags(&workshop, &hints)?;
@@ -221,7 +222,8 @@ fn plan(
     facts.push(format!("main {}: {}", main.path, main.reason));
     facts.push(selected.version.clone());
     facts.extend(linked.stamps.iter().map(|stamp| format!("stamps {stamp}")));
-    let name = if main.version.is_some() {
+    // Several folders of one module are several images.
+    let name = if main.version.is_some() || !module.scope.is_empty() {
         &main.name
     } else {
         base_name(&module.go_mod.module)

@@ -20,6 +20,8 @@ const DEPTH: usize = 2;
 pub(super) struct Module {
     /// Its folder in the source; empty at the root.
     pub(super) directory: String,
+    /// The folder below it that was asked for and is no module of its own; mostly empty.
+    pub(super) scope: String,
     pub(super) go_mod: GoMod,
     /// The workspace that uses it.
     pub(super) work: Option<Workspace>,
@@ -43,15 +45,17 @@ pub(super) fn find(
     directory: &str,
     aside: &Aside,
 ) -> Result<Vec<String>, GoError> {
-    let directory = directory.trim_matches('/').trim_start_matches("./");
-    let directory = if directory == "." { "" } else { directory };
+    let directory = asked(directory);
     if tree.file(&join(directory, "go.mod")).is_some() {
         return Ok(vec![directory.to_owned()]);
     }
     if !directory.is_empty() {
-        return Err(GoError::NoModule {
-            directory: directory.to_owned(),
-        });
+        return match above(tree, directory) {
+            Some(module) => Ok(vec![module.to_owned()]),
+            None => Err(GoError::NoModule {
+                directory: directory.to_owned(),
+            }),
+        };
     }
     let below = tree.files().iter().filter_map(|file| {
         let folder = file.path.as_str().strip_suffix("/go.mod")?;
@@ -59,6 +63,34 @@ pub(super) fn find(
         (near && !folder.split('/').any(|part| aside.holds(part))).then(|| folder.to_owned())
     });
     Ok(below.collect())
+}
+
+/// `source.directory` as a path of the tree.
+fn asked(directory: &str) -> &str {
+    let directory = directory.trim_matches('/').trim_start_matches("./");
+    if directory == "." { "" } else { directory }
+}
+
+/// The module that a folder with Go files belongs to.
+fn above<'a>(tree: &SourceTree, directory: &'a str) -> Option<&'a str> {
+    let is_go = |file: &TreeFile| {
+        let path = file.path.as_str();
+        within(path, directory)
+            && path
+                .rsplit_once('.')
+                .is_some_and(|(_, extension)| extension == "go")
+    };
+    if !tree.files().iter().any(is_go) {
+        return None;
+    }
+    let mut folder = directory;
+    while !folder.is_empty() {
+        folder = folder.rsplit_once('/').map_or("", |(above, _)| above);
+        if tree.file(&join(folder, "go.mod")).is_some() {
+            return Some(folder);
+        }
+    }
+    None
 }
 
 impl Module {
@@ -69,7 +101,8 @@ impl Module {
         options: &GoOptions,
         aside: &Aside,
     ) -> Result<Self, GoError> {
-        let mut found = find(tree, directory, aside)?;
+        let wanted = asked(directory);
+        let mut found = find(tree, wanted, aside)?;
         let directory = match (found.pop(), found.is_empty()) {
             (Some(directory), true) => directory,
             (Some(last), false) => {
@@ -100,7 +133,9 @@ impl Module {
         } else {
             ModMode::Readonly
         };
+        let scope = wanted.strip_prefix(directory.as_str()).unwrap_or_default();
         Ok(Self {
+            scope: scope.trim_start_matches('/').to_owned(),
             directory,
             go_mod,
             work,
@@ -341,7 +376,7 @@ fn canonical(path: &std::path::Path) -> Result<std::path::PathBuf, GoError> {
 }
 
 /// Whether `path` is `folder` or lies below it.
-fn within(path: &str, folder: &str) -> bool {
+pub(super) fn within(path: &str, folder: &str) -> bool {
     folder.is_empty()
         || path
             .strip_prefix(folder)

@@ -105,6 +105,39 @@ fn several_modules_are_listed() {
     assert_eq!(evidence.facts, ["go.mod in a, b"]);
 }
 
+#[test]
+fn a_folder_of_a_module_names_its_command() {
+    let bench = Workbench::new();
+    let folder = source(&[
+        ("go.mod", "module example.org/mono\n\ngo 1.25\n"),
+        (".ko.yaml", "builds:\n- main: ./cmd/a\n"),
+        ("cmd/a/main.go", MAIN),
+        ("examples/b/main.go", MAIN),
+        ("svc/c/cmd/c/main.go", MAIN),
+        ("svc/c/tools/x/main.go", MAIN),
+        ("web/package.json", "{}"),
+    ]);
+    let at = |directory: &str| Options {
+        directory: directory.to_owned(),
+        ..none()
+    };
+    for (directory, main, name) in [
+        ("", "./cmd/a", "mono"),
+        ("examples/b", "./examples/b", "b"),
+        ("svc/c", "./svc/c/cmd/c", "c"),
+    ] {
+        let plan = bench.plan(folder.path(), &at(directory)).unwrap();
+        assert_eq!(layer_fields(&plan)["main"], main, "{directory}");
+        assert_eq!(plan.name.as_deref(), Some(name), "{directory}");
+    }
+    for directory in ["web", "absent"] {
+        let error = bench.plan(folder.path(), &at(directory)).unwrap_err();
+        assert_says(&error, "GO-MODULES", &[directory]);
+        let tree = SourceTree::open(folder.path(), &[], None).unwrap();
+        assert_eq!(GoRecipe.detect(&tree, &at(directory)).unwrap(), None);
+    }
+}
+
 /// A module proxy as files, with `example.org/dep` v1.0.0.
 fn proxy() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
