@@ -130,10 +130,7 @@ enum Command {
 pub fn main(args: Vec<OsString>) -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         output::bug(&panic.to_string());
-        #[expect(
-            clippy::exit,
-            reason = "a bug must not end with a code that means something else"
-        )]
+        // A bug must not end with a code that means something else.
         std::process::exit(i32::from(Exit::Bug as u8));
     }));
     let environment = Environment::capture();

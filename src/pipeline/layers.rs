@@ -1,8 +1,9 @@
 //! Obtains every layer of a plan: from its record, or by running steps and encoding.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -15,6 +16,7 @@ use crate::plan::{Notice, Plan, Step};
 use crate::progress::{Verb, human_bytes};
 use crate::recipe::Recipe;
 use crate::source::SourceTree;
+use crate::store::BlobWriter;
 
 use super::step::{self, Slot};
 use super::{PipelineError, Session};
@@ -221,11 +223,12 @@ fn encode(
     compression: Compression,
     session: &Session,
 ) -> Result<LayerRecord, PipelineError> {
-    let writer = session.store.blob_writer()?;
-    let (writer, encoded) = session
+    let written = AtomicU64::new(0);
+    let writer = Counted(session.store.blob_writer()?, &written);
+    let (Counted(writer, _), encoded) = session
         .encoder
         .encode(writer, compression, |out| source.write(inputs, out))
-        .map_err(|error| unwritable(source, error, session))?;
+        .map_err(|error| unwritable(source, error, (session, written.load(Relaxed))))?;
     let Encoded {
         descriptor,
         diff_id,
@@ -239,10 +242,28 @@ fn encode(
     })
 }
 
-fn unwritable(source: &dyn LayerSource, error: LayerError, session: &Session) -> PipelineError {
+/// Counts the bytes of a blob, so that an error of a full disk can tell how many were needed.
+struct Counted<'a>(BlobWriter, &'a AtomicU64);
+
+impl Write for Counted<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.1.fetch_add(buffer.len() as u64, Relaxed);
+        self.0.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn unwritable(
+    source: &dyn LayerSource,
+    error: LayerError,
+    (session, written): (&Session, u64),
+) -> PipelineError {
     match error {
         LayerError::Write { source } if is_full(&source) => {
-            PipelineError::Store(session.store.explain_write(source, 0))
+            PipelineError::Store(session.store.explain_write(source, written))
         }
         error => PipelineError::Layer {
             layer: source.describe().name,
