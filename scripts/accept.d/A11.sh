@@ -13,7 +13,7 @@ baseline=("$WORK/source" --cache-dir "$WORK/cache" -o "oci:$WORK/out:v1")
 explain() { # NAME ARGUMENTS…: builds with --explain; sets FIELDS, the names that it says changed
   local name=$1
   shift
-  build "$WORK/$name" "${baseline[@]}" "$@" --explain --record "$WORK/$name.json" >/dev/null 2>&1
+  build "$WORK/explain-$name" "${baseline[@]}" "$@" --explain --record "$WORK/$name.json" >/dev/null 2>&1
   # A change is {subject, field, before, now, text} in `explanation`; before and now may be null.
   FIELDS=$(jq -r '[.explanation[]? | .field] | unique | join(" ")' "$WORK/$name.json")
 }

@@ -33,8 +33,10 @@ done
 [ ${#unsaid[@]} = 0 ] || failed "no error has the codes ${unsaid[*]}"
 [ ${#untested[@]} = 0 ] || failed "no test expects the codes ${untested[*]}"
 say "$(wc -w <<<"$codes") codes, each expected by a test; not yet: $later"
-run cargo test --locked --quiet --manifest-path "$ROOT/Cargo.toml" 2>&1 |
-  tee "$WORK/test.log" | grep '^test result:' || failed "$(tail -20 "$WORK/test.log")"
+ended=0
+run cargo test --locked --manifest-path "$ROOT/Cargo.toml" >"$WORK/test.log" 2>&1 || ended=$?
+grep '^test result:' "$WORK/test.log"
+[ "$ended" = 0 ] || failed "$(grep -E '^test .* FAILED$|panicked at' "$WORK/test.log" | head -20)"
 
 # --- hostile repositories ------------------------------------------------------------------------
 # temporary_folders: what a build may leave in /tmp must be gone when it ends.
