@@ -134,6 +134,7 @@ fn undecided(go_mod: &GoMod, mut candidates: Vec<Candidate>) -> GoError {
     GoError::Main {
         problem,
         candidates,
+        modules: Vec::new(),
     }
 }
 
@@ -182,6 +183,7 @@ fn explicit(
             Ok(foreign(go_mod, main, &format!("named by {by}")))
         }
         _ => Err(GoError::Main {
+            modules: Vec::new(),
             problem: format!("{main}, named by {by}, is no package of module {module}"),
             candidates: packages
                 .iter()
