@@ -51,6 +51,7 @@ pub enum GoError {
     Main {
         problem: String,
         candidates: Vec<Candidate>,
+        modules: Vec<String>,
     },
     #[error("package {package} is a library, not a command: building it gives no program")]
     NotMain { package: String },
@@ -180,7 +181,11 @@ impl Coded for GoError {
                 "build from the folder that holds both modules, and set source.directory".to_owned()
             }
             Self::Link { path, .. } => format!("replace {path} by the file that it stands for"),
-            Self::Main { candidates, .. } => main_hint(candidates),
+            Self::Main {
+                candidates,
+                modules,
+                ..
+            } => main_hint(candidates, modules),
             Self::NotMain { .. } => {
                 "set recipe.go.main to a package whose files say `package main`".to_owned()
             }
@@ -213,7 +218,17 @@ pub(super) fn old_hint() -> String {
     "install a newer Go, or let go download it: --set recipe.go.toolchain=auto".to_owned()
 }
 
-fn main_hint(candidates: &[Candidate]) -> String {
+fn main_hint(candidates: &[Candidate], modules: &[String]) -> String {
+    if candidates.is_empty() {
+        let library = "a library has nothing to run".to_owned();
+        return match modules {
+            [] => library,
+            modules => format!(
+                "{library}; choose another module of the source: --directory DIR, such as {}",
+                modules.join(", ")
+            ),
+        };
+    }
     let path = candidates
         .iter()
         .find(|candidate| candidate.verdict.is_kept())

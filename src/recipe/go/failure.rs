@@ -119,7 +119,8 @@ impl Reason {
                 }
                 Self::Cache { .. } => "name a writable folder with space: --cache-dir DIR",
                 Self::Embed { .. } => {
-                    "generate the files before the build (pre_build), or commit them"
+                    "the repository's own build makes them (a web page, generated code): run that step in a clone, \
+                     then build the clone's folder"
                 }
                 Self::Race => "set recipe.go.cgo: dynamic, with the base cc",
                 Self::Replace { .. } => "the folder must lie in the source and hold a go.mod",

@@ -59,35 +59,13 @@ pub(super) fn choose(
         .filter(|path| within(path.trim_start_matches("./"), wishes.scope))
         .map(|path| Candidate::below(&path, wishes.scope, wishes.aside))
         .collect();
-    let kept: Vec<&Candidate> = candidates
-        .iter()
-        .filter(|candidate| candidate.verdict == Verdict::Kept)
-        .collect();
-    let found = |path: &str, reason: &str| {
-        Ok(MainPackage {
-            path: path.to_owned(),
-            name: program_name(module, path),
-            reason: reason.to_owned(),
+    if let Some((path, reason)) = the_product(module, &candidates, wishes) {
+        return Ok(MainPackage {
+            name: program_name(module, &path),
+            path,
+            reason,
             version: None,
-        })
-    };
-    if let [only] = kept.as_slice() {
-        return found(&only.path, "the only command");
-    }
-    let scope = format!("./{}", wishes.scope);
-    if candidates.iter().any(|candidate| candidate.path == scope) {
-        return found(&scope, "the command in source.directory");
-    }
-    let given = wishes.names.into_iter().flatten();
-    for name in given.chain(std::iter::once(base_name(module))) {
-        let named = |candidate: &&&Candidate| program_name(module, &candidate.path) == name;
-        let same: Vec<_> = kept.iter().filter(named).collect();
-        if let [only] = same.as_slice() {
-            return found(&only.path, &format!("the command named {name}"));
-        }
-    }
-    if kept.iter().any(|candidate| candidate.path == ".") {
-        return found(".", "the command at the module's root");
+        });
     }
     if candidates.is_empty()
         && wishes.scope.is_empty()
@@ -96,6 +74,44 @@ pub(super) fn choose(
         return Ok(foreign(go_mod, tool, "the only tool of go.mod"));
     }
     Err(undecided(go_mod, candidates))
+}
+
+/// The candidate that is clearly the product, and why.
+fn the_product(
+    module: &str,
+    candidates: &[Candidate],
+    wishes: &Wishes<'_>,
+) -> Option<(String, String)> {
+    let found = |path: &str, reason: &str| Some((path.to_owned(), reason.to_owned()));
+    let kept: Vec<&str> = candidates
+        .iter()
+        .filter(|candidate| candidate.verdict == Verdict::Kept)
+        .map(|candidate| candidate.path.as_str())
+        .collect();
+    if let [only] = kept.as_slice() {
+        return found(only, "the only command");
+    }
+    let scope = format!("./{}", wishes.scope);
+    if candidates.iter().any(|candidate| candidate.path == scope) {
+        return found(&scope, "the command in source.directory");
+    }
+    let given = wishes.names.into_iter().flatten();
+    for name in given.chain(std::iter::once(base_name(module))) {
+        let mut same = kept
+            .iter()
+            .filter(|path| program_name(module, path) == name);
+        if let (Some(only), None) = (same.next(), same.next()) {
+            return found(only, &format!("the command named {name}"));
+        }
+    }
+    if kept.contains(&".") {
+        return found(".", "the command at the module's root");
+    }
+    let mut in_cmd = kept.iter().filter(|path| path.starts_with("./cmd/"));
+    match (in_cmd.next(), in_cmd.next()) {
+        (Some(only), None) => found(only, "the only command below cmd"),
+        _ => None,
+    }
 }
 
 fn undecided(go_mod: &GoMod, mut candidates: Vec<Candidate>) -> GoError {
@@ -118,6 +134,7 @@ fn undecided(go_mod: &GoMod, mut candidates: Vec<Candidate>) -> GoError {
     GoError::Main {
         problem,
         candidates,
+        modules: Vec::new(),
     }
 }
 
@@ -166,6 +183,7 @@ fn explicit(
             Ok(foreign(go_mod, main, &format!("named by {by}")))
         }
         _ => Err(GoError::Main {
+            modules: Vec::new(),
             problem: format!("{main}, named by {by}, is no package of module {module}"),
             candidates: packages
                 .iter()
@@ -276,11 +294,6 @@ mod tests {
             main: Some(main),
             ..wishes(&aside)
         };
-        let below = |scope| Wishes {
-            scope,
-            hinted: Some(("./cmd/a", ".ko.yaml")),
-            ..wishes(&aside)
-        };
         let hinted = Wishes {
             hinted: Some(("./cmd/b", ".goreleaser.yaml")),
             ..wishes(&aside)
@@ -312,28 +325,7 @@ mod tests {
             ("", tools, none, TOOL, "tool"),
             ("cmd/a", tools, named(TOOL), TOOL, "tool"),
             ("examples/a", "", named("./examples/a"), "./examples/a", "a"),
-            (
-                "cmd/a examples/b",
-                "",
-                below("examples/b"),
-                "./examples/b",
-                "b",
-            ),
-            (
-                "cmd/a svc/b svc/b/cmd/x",
-                "",
-                below("svc/b"),
-                "./svc/b",
-                "b",
-            ),
-            (
-                "cmd/a svc/b/cmd/x svc/b/tools/y",
-                "",
-                below("svc/b"),
-                "./svc/b/cmd/x",
-                "x",
-            ),
-            ("cmd/a cmd/ab", "", below("cmd/a"), "./cmd/a", "a"),
+            ("cmd/a pkg", "", none, "./cmd/a", "a"),
         ] {
             let paths: Vec<&str> = paths.split_whitespace().collect();
             let found = choose(&go_mod(rest), &packages(&paths), &wishes).unwrap();
@@ -344,6 +336,26 @@ mod tests {
             );
             let version = path.starts_with("example").then_some("v1.2.3");
             assert_eq!(found.version.as_deref(), version);
+        }
+    }
+
+    #[test]
+    fn a_folder_of_the_module_limits_the_choice() {
+        let aside = aside();
+        for (paths, scope, path) in [
+            ("cmd/a examples/b", "examples/b", "./examples/b"),
+            ("cmd/a svc/b svc/b/cmd/x", "svc/b", "./svc/b"),
+            ("cmd/a svc/b/cmd/x svc/b/tools/y", "svc/b", "./svc/b/cmd/x"),
+            ("cmd/a cmd/ab", "cmd/a", "./cmd/a"),
+        ] {
+            let paths: Vec<&str> = paths.split_whitespace().collect();
+            let wishes = Wishes {
+                scope,
+                hinted: Some(("./cmd/a", ".ko.yaml")),
+                ..wishes(&aside)
+            };
+            let found = choose(&go_mod(""), &packages(&paths), &wishes).unwrap();
+            assert_eq!(found.path, path, "{paths:?}");
         }
     }
 

@@ -37,6 +37,9 @@ fn parse_list(stdout: &str) -> Vec<Package> {
 /// The format given to `go list -e -find -f`.
 pub(super) const LIST_FORMAT: &str = "{{.Name}}\t{{.ImportPath}}";
 
+/// Modules named in a hint.
+const NAMED_MODULES: usize = 12;
+
 /// What `go list` printed.
 #[derive(Serialize, Deserialize)]
 struct Memo {
@@ -65,7 +68,22 @@ pub(super) fn choose(
     } else {
         Vec::new()
     };
-    main_package::choose(&workshop.module.go_mod, &packages, wishes)
+    let chosen = main_package::choose(&workshop.module.go_mod, &packages, wishes);
+    chosen.map_err(|error| with_modules(error, workshop))
+}
+
+/// Adds the other modules of the source, in which the program may be.
+fn with_modules(mut error: GoError, workshop: &Workshop<'_>) -> GoError {
+    if let GoError::Main { modules, .. } = &mut error {
+        let folders = workshop.tree.files().iter().filter_map(|file| {
+            let folder = file.path.as_str().strip_suffix("/go.mod")?;
+            let skipped = |part: &str| matches!(part, "vendor" | "testdata");
+            (folder != workshop.module.directory && !folder.split('/').any(skipped))
+                .then(|| folder.to_owned())
+        });
+        modules.extend(folders.take(NAMED_MODULES));
+    }
+    error
 }
 
 fn list(workshop: &Workshop<'_>, targets: &[Target]) -> Result<Vec<Package>, GoError> {

@@ -155,7 +155,11 @@ fn go_embed_race_vcs_and_options() {
     assert_says(
         &error,
         "GO-EMBED",
-        &["//go:embed ui/index.html", "pre_build", "main.go:5:12"],
+        &[
+            "//go:embed ui/index.html",
+            "run that step in a clone",
+            "main.go:5:12",
+        ],
     );
     let error = bench.error(folder.path(), &option("flags", "-race"));
     assert_says(&error, "GO-RACE", &["-race requires cgo", "cc"]);

@@ -106,6 +106,20 @@ fn several_modules_are_listed() {
 }
 
 #[test]
+fn a_library_names_the_other_modules() {
+    let folder = source(&[
+        ("go.mod", "module example.org/lib\n"),
+        ("lib.go", "package lib\n"),
+        ("services/a/go.mod", "module example.org/lib/services/a\n"),
+        ("services/b/go.mod", "module example.org/lib/services/b\n"),
+    ]);
+    let error = Workbench::new().plan(folder.path(), &none()).unwrap_err();
+    let hint = "a library has nothing to run; choose another module of the source: --directory DIR, \
+                such as services/a, services/b";
+    assert_says(&error, "GO-MAIN", &["has no command", hint]);
+}
+
+#[test]
 fn a_folder_of_a_module_names_its_command() {
     let bench = Workbench::new();
     let folder = source(&[
