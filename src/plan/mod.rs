@@ -34,7 +34,7 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// One image for each target.
     pub images: Vec<ImagePlan>,
-    /// What the user should know: `(code, sentence)`.
+    /// What the user should know.
     pub notices: Vec<Notice>,
 }
 
