@@ -69,7 +69,7 @@ impl DockerRules {
         let mut rules = Self::default();
         for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
             let refuse = |why: &str| SourceError::Ignore {
-                file: FILE,
+                file: FILE.to_owned(),
                 line: index + 1,
                 why: why.to_owned(),
             };
