@@ -66,11 +66,6 @@ impl<E: StdError> StdError for Problems<E> {}
 pub struct AnyError(Box<dyn Coded>);
 
 impl AnyError {
-    /// The error itself.
-    pub fn as_coded(&self) -> &dyn Coded {
-        self.0.as_ref()
-    }
-
     /// Its code.
     pub fn code(&self) -> &'static str {
         self.0.code()

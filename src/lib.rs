@@ -24,7 +24,7 @@
 //! * [`source`]: trees, filters, stat cache, git.
 //! * [`store`]: blobs, records and inputs on this disk.
 //! * [`layer`]: entries → tar → diff id → compression → digest.
-//! * [`digest`], [`reference`], [`platform`], [`progress`], [`error`]: the words of all of them.
+//! * [`digest`], [`mod@reference`], [`platform`], [`progress`], [`error`]: the words of all of them.
 
 pub mod base;
 pub mod cli;

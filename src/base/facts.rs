@@ -19,7 +19,7 @@ pub fn facts(base: &Base, context: &BaseContext<'_>) -> Result<BaseFacts, BaseEr
         scan.add(&base.name, layer, &|layer| context.open_layer(layer))?;
     }
     let facts = scan.finish();
-    // A memo that can't be kept costs a second scan, nothing more; the store warns by itself.
+    // A memo that can't be kept costs a second scan, nothing more.
     if let Ok(memo) = serde_json::to_vec(&facts)
         && let Err(error) = context.store.put_memo(&key, &memo)
     {

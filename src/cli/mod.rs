@@ -1,5 +1,9 @@
 //! The command line: one file per command, each an argument type and a `run` that translates
 //! and prints.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the doc comments of arguments are help texts: `oci:DIR[:TAG]` is no link"
+)]
 
 mod build;
 mod cache;

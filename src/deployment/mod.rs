@@ -22,6 +22,7 @@ use jiff::Timestamp;
 pub use error::{Advice, ConfigError, ConfigErrors, Origin, Shown};
 pub use find::{DEPLOYMENT_YAML, File, Found, KARISIMBI_YAML, Recognised, find, recognise};
 pub use quantity::{InvalidQuantity, Quantity};
+pub(crate) use tree::MAX_BYTES;
 
 use crate::platform::Platform;
 use crate::reference::Reference;

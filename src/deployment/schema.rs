@@ -112,6 +112,8 @@ const GO: &[Key] = &[
     key("go_bin", Kind::Text),
     key("mod", Kind::Text),
     key("goamd64", Kind::Text),
+    key("goexperiment", Kind::Text),
+    key("vcs_stamp", Kind::Boolean),
 ];
 
 const AMOUNTS: &[Key] = &[key("cpu", Kind::Text), key("memory", Kind::Text)];

@@ -186,7 +186,7 @@ pub(crate) fn base_history(
     Ok(history)
 }
 
-/// The layer descriptors of an image with the media types and annotations that we publish.
+/// A descriptor without its annotations.
 pub(super) fn plain(descriptor: &Descriptor) -> Descriptor {
     Descriptor {
         annotations: BTreeMap::new(),

@@ -60,7 +60,7 @@ pub(super) struct Obtained {
     pub(super) milliseconds: u64,
 }
 
-/// The layers of a plan by the digest of their key, and what the recipe noticed on the way.
+/// The layers of a plan by the digest of their key.
 pub(super) type Layers = BTreeMap<Digest, Obtained>;
 
 /// The key of a layer with what the pipeline adds to the source's own.

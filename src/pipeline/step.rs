@@ -74,9 +74,15 @@ pub(super) fn run(
         total: None,
     });
     let (out, err) = (child.stdout.take(), child.stderr.take());
+    // Tools print the addresses that they fetch from, logins included.
+    let detail = |line: &str| {
+        let shown = step.scrub(line.trim_end());
+        let text = shown.chars().take(LONGEST_LINE).collect();
+        reporter.event(Event::Detail { text });
+    };
     let (stdout, stderr) = std::thread::scope(|scope| {
-        let out = scope.spawn(|| out.map(|stream| capture(stream, None)));
-        let err = scope.spawn(|| err.map(|stream| capture(stream, Some(reporter.as_ref()))));
+        let out = scope.spawn(|| out.map(|stream| capture(stream, &|_| {})));
+        let err = scope.spawn(|| err.map(|stream| capture(stream, &detail)));
         (join(out), join(err))
     });
     let status = child.wait().map_err(unable)?;
@@ -104,8 +110,8 @@ fn resolve(argument: &Argument, slot: &Slot) -> OsString {
     }
 }
 
-/// Reads a stream to its end and keeps its last lines.
-fn capture(stream: impl Read, reporter: Option<&dyn Reporter>) -> String {
+/// Reads a stream to its end, shows each line to `hear`, and keeps the last ones.
+fn capture(stream: impl Read, hear: &dyn Fn(&str)) -> String {
     let mut reader = BufReader::new(stream);
     let mut kept: VecDeque<String> = VecDeque::new();
     let mut size = 0;
@@ -122,10 +128,7 @@ fn capture(stream: impl Read, reporter: Option<&dyn Reporter>) -> String {
             Ok(_) => {}
         }
         let text = String::from_utf8_lossy(&line).into_owned();
-        if let Some(reporter) = reporter {
-            let shown = text.trim_end().chars().take(LONGEST_LINE).collect();
-            reporter.event(Event::Detail { text: shown });
-        }
+        hear(&text);
         size += text.len();
         kept.push_back(text);
         while size > KEPT_OUTPUT && kept.len() > 1 {
@@ -143,11 +146,48 @@ mod tests {
     fn keeps_the_end_of_a_long_output() {
         let text = "x".repeat(99) + "\n";
         let long = text.repeat(2 * KEPT_OUTPUT / text.len()) + "the end\n";
-        let kept = capture(long.as_bytes(), None);
+        let kept = capture(long.as_bytes(), &|_| {});
         assert!(
             kept.len() <= KEPT_OUTPUT && kept.ends_with("the end\n"),
             "{}",
             kept.len()
         );
+    }
+
+    #[derive(Default)]
+    struct Heard(std::sync::Mutex<Vec<String>>);
+
+    impl Reporter for Heard {
+        fn event(&self, event: Event) {
+            if let Event::Detail { text } = event {
+                self.0.lock().unwrap().push(text);
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_tool_prints_is_shown_without_its_secrets() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Arc::new(crate::progress::Silent)).unwrap();
+        let text = |text: &str| Argument::Text(text.into());
+        let script = "echo \"get https://user:pass@h.example/m with $TOKEN\" >&2";
+        let step = Step {
+            key: crate::layer::StepKey::new("test", 1),
+            name: "test".to_owned(),
+            program: "/bin/sh".into(),
+            args: vec![text("-c"), text(script)],
+            env: [("TOKEN".to_owned(), Argument::Secret("s3cret-token".into()))].into(),
+            directory: "/".into(),
+            inputs: Vec::new(),
+            network: crate::plan::Network::Online,
+            slot: crate::digest::Digest::of(b"slot"),
+            outputs: Vec::new(),
+        };
+        let heard = Arc::new(Heard::default());
+        let reporter: Arc<dyn Reporter> = heard.clone();
+        let slot = Slot::acquire(&step, &store).unwrap();
+        assert!(run(&step, &slot, &reporter).unwrap().succeeded());
+        let heard = heard.0.lock().unwrap();
+        assert_eq!(*heard, ["get https://***@h.example/m with ***"]);
     }
 }

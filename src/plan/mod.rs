@@ -11,6 +11,7 @@ use crate::base::Target;
 use crate::digest::Digest;
 pub use crate::image::target::RuntimeConfig;
 use crate::layer::{Input, LayerSource, StepKey};
+use crate::source::scrub;
 
 /// Why a recipe takes a source, with the file that says so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,7 +35,7 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// One image for each target.
     pub images: Vec<ImagePlan>,
-    /// What the user should know: `(code, sentence)`.
+    /// What the user should know.
     pub notices: Vec<Notice>,
 }
 
@@ -83,6 +84,24 @@ pub struct Step {
     pub slot: Digest,
     /// Files that must exist in the slot afterwards; empty when it only fills a cache.
     pub outputs: Vec<String>,
+}
+
+impl Step {
+    /// What its program printed, without the secrets that it was given and without the credentials
+    /// of URLs.
+    pub fn scrub(&self, said: &str) -> String {
+        let mut text = scrub(said);
+        for value in self.args.iter().chain(self.env.values()) {
+            if let Argument::Secret(secret) = value {
+                let secret = secret.to_string_lossy();
+                // A very short one would blank unrelated words.
+                if secret.len() >= 6 {
+                    text = text.replace(secret.as_ref(), "***");
+                }
+            }
+        }
+        text
+    }
 }
 
 /// An argument or the value of a variable.

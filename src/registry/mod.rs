@@ -107,14 +107,6 @@ impl Client {
         }
     }
 
-    /// Asks a registry whether it speaks the protocol, and what login it wants.
-    pub fn ping(&self, repository: &Repository) -> Result<(), RegistryError> {
-        self.run(self.wire.persist(async |_| {
-            let account = self.wire.account(repository)?;
-            account.home(&self.wire).await.map(drop)
-        }))
-    }
-
     /// Logs in for a push to `repository` with mounts from `mount_from` (other hosts are left
     /// out), by one token for all of it, and fails before any upload if it is known not to be
     /// allowed.

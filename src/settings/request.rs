@@ -51,12 +51,11 @@ pub fn request(
         SourceName::Git(remote) => {
             let remote = remote.with(flags.reference.as_deref(), flags.directory.as_deref())?;
             let source = cloned(&remote, flags, session)?;
-            let folder = source
-                .root
-                .join(source.directory.as_deref().unwrap_or_default());
+            let directory = source.directory.as_deref().unwrap_or_default();
+            let folder = source.root.join(directory);
             let obeyed = flags.trust == Trust::CloneToo;
             if !obeyed {
-                report_ignored(&folder, session);
+                report_ignored(&source.tree, directory, session);
             }
             let (deployment, _) = configured(obeyed.then_some(folder.as_path()), flags, session)?;
             (deployment, source)
@@ -161,12 +160,19 @@ fn configured(
 }
 
 /// Whoever writes a repository must not decide what its user's build does.
-fn report_ignored(folder: &Path, session: &Session) {
+fn report_ignored(tree: &SourceTree, directory: &str, session: &Session) {
     for name in [deployment::DEPLOYMENT_YAML, deployment::KARISIMBI_YAML] {
-        let Ok(text) = fs_err::read(folder.join(name)) else {
-            continue;
+        let path = match directory {
+            "" => name.to_owned(),
+            folder => format!("{folder}/{name}"),
         };
-        if deployment::recognise(&text) == Recognised::Deployment {
+        let ours = match tree.read(&path, deployment::MAX_BYTES as u64) {
+            Ok(None) => false,
+            Ok(Some(text)) => deployment::recognise(&text) == Recognised::Deployment,
+            // A link, or too large: whatever it is, it is not obeyed either.
+            Err(_unread) => true,
+        };
+        if ours {
             let text = format!("{name} of the clone is not obeyed; --trust-config obeys it");
             session.reporter.warn("CFG-IGNORED", text);
         }

@@ -91,16 +91,13 @@ impl fmt::Debug for GitUrl {
     }
 }
 
-/// Text without the credentials of any URL in it and without control characters, as messages
-/// may show it. `git@` and other users without a password stay for ssh.
-pub(super) fn scrub(text: &str) -> String {
+/// Text without the credentials of any URL in it and without control characters but line ends and
+/// tabs, as messages may show it. `git@` and other users without a password stay for ssh.
+pub(crate) fn scrub(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("://") {
-        let end = after
-            .find(|c: char| c == '/' || c.is_whitespace() || matches!(c, '\'' | '"'))
-            .unwrap_or(after.len());
-        let (authority, behind) = after.split_at(end);
+        let (authority, behind) = after.split_at(authority_end(after));
         shown.push_str(before);
         shown.push_str("://");
         match authority.rsplit_once('@') {
@@ -118,8 +115,22 @@ pub(super) fn scrub(text: &str) -> String {
         rest = behind;
     }
     shown.push_str(rest);
-    shown.retain(|c| c == '\n' || !c.is_control());
+    shown.retain(|c| matches!(c, '\n' | '\t') || !c.is_control());
     shown
+}
+
+/// Where the authority ends that a text begins with.
+fn authority_end(text: &str) -> usize {
+    let is_end = |c: char| c.is_whitespace() || "/'\"`<>?#".contains(c);
+    let end = text.find(is_end).unwrap_or(text.len());
+    // `a,https://b`: the next URL of a list. A comma alone may belong to a password.
+    match text[..end].strip_suffix(':') {
+        Some(list) if text[end..].starts_with("//") => {
+            let scheme = |c: char| c.is_ascii_alphanumeric() || "+.-".contains(c);
+            list.trim_end_matches(scheme).len()
+        }
+        _ => end,
+    }
 }
 
 /// Checks the address in `text`, and takes the credentials out of it.

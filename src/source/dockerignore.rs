@@ -3,8 +3,6 @@
 //! root, `*` and `?` stop at `/`, `**` is any number of folders, the last matching line decides,
 //! and `!` brings back also what lies in an excluded folder.
 
-use std::collections::BTreeMap;
-
 use super::{IGNORE_LIMIT, SourceError, SourceTree, TreeKind};
 
 /// Its name.
@@ -17,8 +15,10 @@ const MAX_PATTERNS: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct DockerRules {
     patterns: Vec<Pattern>,
-    /// Folders met so far: which patterns match them or a folder above.
-    folders: BTreeMap<Vec<u8>, Vec<bool>>,
+    /// The folders above the last path, outermost first, and which patterns match each or a folder
+    /// above. Paths come sorted, so others are not met again: keeping all would let a hostile tree
+    /// fill the memory (patterns times folders).
+    folders: Vec<(Vec<u8>, Vec<bool>)>,
 }
 
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl DockerRules {
         let mut rules = Self::default();
         for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
             let refuse = |why: &str| SourceError::Ignore {
-                file: FILE,
+                file: FILE.to_owned(),
                 line: index + 1,
                 why: why.to_owned(),
             };
@@ -114,24 +114,34 @@ impl DockerRules {
 
     /// Which patterns match a path or a folder above it.
     fn matching(&mut self, path: &[u8]) -> Vec<bool> {
-        let mut matching = match path.iter().rposition(|byte| *byte == b'/') {
-            None => vec![false; self.patterns.len()],
-            Some(slash) => {
-                let folder = &path[..slash];
-                if let Some(known) = self.folders.get(folder) {
-                    known.clone()
-                } else {
-                    let known = self.matching(folder);
-                    self.folders.insert(folder.to_owned(), known.clone());
-                    known
-                }
-            }
+        let inside = |folder: &[u8]| {
+            let rest = path.strip_prefix(folder);
+            rest.is_some_and(|rest| rest.starts_with(b"/"))
         };
-        let path: Vec<char> = String::from_utf8_lossy(path).chars().collect();
-        for (pattern, matching) in self.patterns.iter().zip(&mut matching) {
-            *matching = *matching || matches(&pattern.tokens, &path);
+        while self.folders.pop_if(|(folder, _)| !inside(folder)).is_some() {}
+        let known = self
+            .folders
+            .last()
+            .map_or(0, |(folder, _)| folder.len() + 1);
+        let slashes = path.iter().enumerate().skip(known);
+        for (slash, _) in slashes.filter(|(_, byte)| **byte == b'/') {
+            let folder = &path[..slash];
+            let matching = self.matching_itself(folder);
+            self.folders.push((folder.to_owned(), matching));
         }
-        matching
+        self.matching_itself(path)
+    }
+
+    /// As [`Self::matching`], when the folder above is the last of those that are known.
+    fn matching_itself(&self, path: &[u8]) -> Vec<bool> {
+        let above = self.folders.last().map(|(_, matching)| matching.as_slice());
+        let path: Vec<char> = String::from_utf8_lossy(path).chars().collect();
+        let patterns = self.patterns.iter().enumerate();
+        patterns
+            .map(|(index, pattern)| {
+                above.is_some_and(|above| above[index]) || matches(&pattern.tokens, &path)
+            })
+            .collect()
     }
 }
 
@@ -347,5 +357,24 @@ mod tests {
         let pattern = "*a".repeat(200);
         let mut rules = DockerRules::parse(pattern.as_bytes()).unwrap();
         assert!(rules.keeps(&[b'a'; 190]));
+    }
+
+    #[test]
+    fn a_hostile_tree_fills_no_memory() {
+        let file = (0..100).fold(String::new(), |file, n| format!("{file}x{n}\n"));
+        let mut rules = DockerRules::parse(format!("{file}a/b\n!a/b/k*").as_bytes()).unwrap();
+        for (path, kept) in [
+            ("a/b/c/d/e", false),
+            ("a/b/c/x", false),
+            ("a/b/keep", true),
+            ("a/bb", true),
+            ("x7", false),
+            // Out of order: slower, but never wrong.
+            ("a/b/c", false),
+        ] {
+            assert_eq!(rules.keeps(path.as_bytes()), kept, "{path}");
+            let depth = path.matches('/').count();
+            assert_eq!(rules.folders.len(), depth, "{path}");
+        }
     }
 }

@@ -40,7 +40,7 @@ pub enum SourceError {
     Limit { path: String, size: u64, limit: u64 },
     #[error("{file}:{line}: {why}")]
     Ignore {
-        file: &'static str,
+        file: String,
         line: usize,
         why: String,
     },

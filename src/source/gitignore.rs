@@ -33,7 +33,12 @@ impl GitRules {
             let path = file.path.as_str();
             let text = tree.read(path, IGNORE_LIMIT)?.unwrap_or_default();
             let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-            by_folder.insert(folder.as_bytes().to_owned(), rules(&text));
+            let rules = rules(&text).map_err(|error| SourceError::Ignore {
+                file: file.path.to_string(),
+                line: 1,
+                why: format!("its patterns are too large: {error}"),
+            })?;
+            by_folder.insert(folder.as_bytes().to_owned(), rules);
         }
         Ok(Self {
             by_folder,
@@ -94,14 +99,25 @@ fn parent(path: &[u8]) -> &[u8] {
     &path[..slash.unwrap_or(0)]
 }
 
-fn rules(text: &[u8]) -> Gitignore {
+fn rules(text: &[u8]) -> Result<Gitignore, ignore::Error> {
     let text = String::from_utf8_lossy(text);
     let mut builder = GitignoreBuilder::new("");
     for line in text.trim_start_matches('\u{feff}').lines() {
         // As in git, a line that is no pattern matches nothing.
         let _no_pattern = builder.add_line(None, line);
     }
-    builder
-        .build()
-        .unwrap_or_else(|_too_large| Gitignore::empty())
+    builder.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_that_are_too_large_are_not_passed_over() {
+        let small = (0..100).fold(String::new(), |text, n| format!("{text}a*b[0-9]?{n}\n"));
+        assert!(rules(small.as_bytes()).is_ok());
+        let large = format!("{}*\n", "?".repeat(1_000)).repeat(300);
+        assert!(rules(large.as_bytes()).is_err());
+    }
 }

@@ -12,6 +12,7 @@ mod stat;
 pub mod url;
 mod walk;
 
+pub(crate) use address::scrub;
 pub use address::{GitUrl, InvalidSource};
 pub use error::{Refused, SourceError};
 pub use git::Revision;

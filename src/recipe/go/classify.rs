@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::env::DEFAULT_PROXY;
-use super::failure::{Reason, scrub_urls};
+use super::failure::Reason;
 use crate::plan::{Argument, Step};
+use crate::source::scrub;
 
 fn variable(step: &Step, name: &str) -> Option<String> {
     match step.env.get(name)? {
@@ -19,7 +20,7 @@ fn variable(step: &Step, name: &str) -> Option<String> {
 pub(super) fn classify(step: &Step, said: &str) -> Reason {
     let proxy = || {
         let value = variable(step, "GOPROXY").unwrap_or_else(|| DEFAULT_PROXY.to_owned());
-        scrub_urls(&value)
+        scrub(&value)
     };
     let line = |needle: &str| {
         said.lines()

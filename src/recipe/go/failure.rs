@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::classify::classify;
 use super::error::old_hint;
-use crate::plan::{Argument, Step, StepOutcome};
+use crate::plan::{Step, StepOutcome};
 
 /// Lines of go's own output that are shown below our sentence.
 const TAIL: usize = 30;
@@ -150,7 +150,7 @@ impl std::error::Error for RunFailure {}
 impl RunFailure {
     /// Judges a step that failed.
     pub(super) fn of(step: &Step, outcome: &StepOutcome) -> Self {
-        let said = scrub(&outcome.stderr, step);
+        let said = step.scrub(&outcome.stderr);
         let mut reason = classify(step, &said);
         if outcome.signal == Some(9) {
             reason = Reason::OutOfMemory;
@@ -199,40 +199,4 @@ fn tail(said: &str) -> String {
         .filter(|line| !line.starts_with("go: downloading ") && !line.starts_with("go: finding "))
         .collect();
     lines[lines.len().saturating_sub(TAIL)..].join("\n")
-}
-
-fn scrub(said: &str, step: &Step) -> String {
-    let mut text = scrub_urls(said);
-    for value in step.env.values() {
-        if let Argument::Secret(secret) = value {
-            let secret = secret.to_string_lossy();
-            // A very short one would blank unrelated words.
-            if secret.len() >= 6 {
-                text = text.replace(secret.as_ref(), "***");
-            }
-        }
-    }
-    text
-}
-
-/// Takes the user and password out of every URL.
-pub(super) fn scrub_urls(text: &str) -> String {
-    let mut scrubbed = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        scrubbed.push_str(before);
-        let end = after
-            .find(|c: char| c.is_whitespace() || "/\"'`|,<>?#".contains(c))
-            .unwrap_or(after.len());
-        match after[..end].rfind('@') {
-            Some(user) => {
-                scrubbed.push_str("***");
-                rest = &after[user..];
-            }
-            None => rest = after,
-        }
-    }
-    scrubbed.push_str(rest);
-    scrubbed
 }

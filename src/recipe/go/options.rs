@@ -340,6 +340,14 @@ mod tests {
     }
 
     #[test]
+    fn every_option_is_a_key_of_the_file() {
+        let keys = crate::deployment::Deployment::keys();
+        for key in KEYS {
+            assert!(keys.contains(&format!("recipe.go.{key}")), "{key}");
+        }
+    }
+
+    #[test]
     fn wrong_values_are_named() {
         for (key, value, said) in [
             ("mian", "x", "did you mean `main`?"),

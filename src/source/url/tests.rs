@@ -182,7 +182,15 @@ fn credentials_never_show() {
             "ssh://git@h/x ssh://git:p@h/x",
             "ssh://git@h/x ssh://***@h/x",
         ),
-        ("a\x1b[31m\nb", "a[31m\nb"),
+        (
+            "GOPROXY=https://u:p@a,https://v:w,x@b|http://c/x",
+            "GOPROXY=https://***@a,https://***@b|http://c/x",
+        ),
+        (
+            "<https://u:p@h>?x=`https://t@h`",
+            "<https://***@h>?x=`https://***@h`",
+        ),
+        ("a\x1b[31m\n\tb", "a[31m\n\tb"),
     ] {
         assert_eq!(scrub(text), shown);
     }

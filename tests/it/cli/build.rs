@@ -233,4 +233,15 @@ fn git_urls_with_ref_and_folder_are_built() {
     let what = format!("{url}@v1.0.0#deep");
     let (stdout, _) = both(&mut bench.build(&[&what, "--trust-config"]));
     assert!(stdout.starts_with("oci:karisimbi-out/theirs:"), "{stdout}");
+
+    // What is not obeyed is not read through a link either: this one never ends.
+    std::os::unix::fs::symlink("/dev/zero", repository.join("deep/karisimbi.yaml"))
+        .expect("a link");
+    git(&["add", "-A"]);
+    git(&["commit", "-q", "-m", "two"]);
+    let (_, stderr) = fail(&mut bench.build(&[&format!("{url}@main#deep")]));
+    assert!(
+        stderr.contains("warning[CFG-IGNORED]: karisimbi.yaml"),
+        "{stderr}"
+    );
 }
