@@ -332,6 +332,12 @@ impl FromStr for ImageName {
         }
         if let Some(rest) = text.strip_prefix("oci-archive:") {
             let (file, tag) = split_file(text, rest)?;
+            if file.as_os_str() == "-" {
+                return Err(invalid(
+                    text,
+                    "only a docker-archive goes to standard output",
+                ));
+            }
             return Ok(Self::OciArchive { file, tag });
         }
         if let Some(rest) = text.strip_prefix("docker-archive:") {
@@ -357,6 +363,12 @@ fn split_file(text: &str, rest: &str) -> Result<(PathBuf, Option<Tag>), InvalidN
     };
     if path.is_empty() {
         return Err(invalid(text, "the path is missing"));
+    }
+    if path.ends_with("@sha256") {
+        return Err(invalid(
+            text,
+            "images in layouts and archives have tags; a digest can't name one",
+        ));
     }
     Ok((PathBuf::from(path), tag))
 }
@@ -398,6 +410,8 @@ mod tests {
             ("h.example:99999/a", "the port"),
             ("h.example/a@sha256:00", "not a digest"),
             ("oci:", "path is missing"),
+            ("oci-archive:-", "only a docker-archive"),
+            (&format!("oci:x@{}", Digest::of(b"")), "have tags"),
         ] {
             let error = text.parse::<ImageName>().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");

@@ -188,10 +188,10 @@ impl Build {
         if places
             .iter()
             .all(|place| matches!(place, ImageName::Layout { .. }))
+            && let Some(image) = &line
         {
-            let tag = format!("HOST/PROJECT/{}:{}", built.name, built.version);
-            let what = self.source.what.join(" ");
-            let text = format!("karisimbi build {what} -t {tag} --push");
+            let target = format!("HOST/PROJECT/{}:{}", built.name, built.version);
+            let text = format!("karisimbi copy {} {target}", quoted(image));
             session.reporter.line(Verb::Next, text);
         }
         self.print(&built, line)
@@ -233,6 +233,15 @@ fn write(
     with_context(session, |context| {
         Ok(sink::write(&artifact, places, context)?)
     })
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/:._-+@%,=".contains(c);
+    if word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 fn explain(record: &BuildRecord, session: &Session) {

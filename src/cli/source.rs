@@ -1,10 +1,12 @@
 //! What build, detect and plan share: which source, and the settings that flags give.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use crate::error::AnyError;
+use crate::image::{is_special, open_special};
 use crate::layer::Compression;
 use crate::pipeline::{CacheUse, Request, Session};
 use crate::platform::Platform;
@@ -128,10 +130,8 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 
 /// A file to write beside the image; a failure leaves nothing.
 pub(super) fn write_beside(path: &PathBuf, text: &str) -> Result<(), AnyError> {
-    // A pipe or /dev/stdout is written to, never replaced.
-    let special = path.exists() && !path.is_file();
-    let written = if special {
-        fs_err::write(path, text)
+    let written = if is_special(path) {
+        open_special(path).and_then(|mut file| file.write_all(text.as_bytes()))
     } else {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".karisimbi-tmp");

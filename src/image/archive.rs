@@ -17,7 +17,7 @@ use super::blobs::{Checked, copy_layer};
 use super::document::{DOCUMENT_LIMIT, Document, canonical};
 use super::layout::{LAYOUT_VERSION, check_version, entry, resolve};
 use super::manifest::Index;
-use super::place::{folder_of, place};
+use super::place::{folder_of, is_special, open_special, place};
 use super::regular::open_file;
 use super::{BlobReader, Image, ImageError, Layer};
 use crate::error::AnyError;
@@ -99,7 +99,8 @@ pub fn write_docker(
     tar.end()
 }
 
-/// Writes a file through one of the functions above, beside its place and renamed when whole.
+/// Writes a file through one of the functions above, beside its place and renamed when whole;
+/// into a device or a pipe it writes directly.
 ///
 /// # Errors
 /// The producer's, IMAGE-WRITE, IMAGE-FULL.
@@ -107,12 +108,22 @@ pub fn write_file(
     path: &Path,
     produce: impl FnOnce(&mut dyn Write) -> Result<(), ImageError>,
 ) -> Result<(), ImageError> {
-    place(folder_of(path), path, |file| {
-        let mut out = io::BufWriter::with_capacity(1 << 17, file);
-        produce(&mut out).map_err(|error| error.named(path))?;
-        out.flush()
-            .map_err(|source| ImageError::write(path, source))
-    })
+    if is_special(path) {
+        let file = open_special(path).map_err(|source| ImageError::write(path, source))?;
+        return fill(file, path, produce);
+    }
+    place(folder_of(path), path, |file| fill(file, path, produce))
+}
+
+fn fill(
+    file: impl Write,
+    path: &Path,
+    produce: impl FnOnce(&mut dyn Write) -> Result<(), ImageError>,
+) -> Result<(), ImageError> {
+    let mut out = io::BufWriter::with_capacity(1 << 17, file);
+    produce(&mut out).map_err(|error| error.named(path))?;
+    out.flush()
+        .map_err(|source| ImageError::write(path, source))
 }
 
 /// `docker load` wants a tag; without one, docker means `latest`.

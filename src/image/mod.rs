@@ -29,6 +29,7 @@ pub use blobs::{BlobReader, Blobs};
 pub use document::{DOCUMENT_LIMIT, Document};
 pub use error::ImageError;
 pub use layout::Layout;
+pub use place::{is_special, open_special};
 pub use verify::{Mismatch, verify};
 
 use crate::reference::Repository;

@@ -20,6 +20,22 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// Whether a path is a device, a pipe or an open file of the process such as `/dev/stdout`: these
+/// are written to, never replaced.
+pub fn is_special(path: &Path) -> bool {
+    let kept = path.starts_with("/dev") || path.starts_with("/proc");
+    // A link is followed: `/dev/stdout` is one, and may lead to a file.
+    fs_err::metadata(path).is_ok_and(|found| !found.is_dir() && (kept || !found.is_file()))
+}
+
+/// Opens a special file for writing; a file behind `/dev/stdout` keeps what it holds.
+///
+/// # Errors
+/// The system's.
+pub fn open_special(path: &Path) -> io::Result<fs_err::File> {
+    fs_err::OpenOptions::new().append(true).open(path)
+}
+
 /// Writes a file in `folder`, syncs it and renames it to `path` on the same file system. A failure
 /// leaves nothing; what a killed process leaves is removed by [`sweep`].
 ///

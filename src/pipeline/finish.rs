@@ -131,9 +131,10 @@ pub(super) fn report(
 ) {
     for (plan, image) in plan.images.iter().zip(images) {
         let bytes: u64 = image.layers.iter().map(|layer| layer.descriptor.size).sum();
+        let count = image.layers.len();
         let text = format!(
-            "{} layers, {}, {}, {}",
-            image.layers.len(),
+            "{count} {}, {}, {}, {}",
+            if count == 1 { "layer" } else { "layers" },
             human_bytes(bytes),
             image.platform,
             image.manifest.digest

@@ -62,7 +62,8 @@ pub enum Trust {
 /// The cache folder: flag, `KARISIMBI_CACHE_DIR`, `XDG_CACHE_HOME`, `HOME`.
 ///
 /// # Errors
-/// CFG-CACHE-DIR when none of them is set.
+/// CFG-CACHE-DIR when none of them is set. Relative ones of the last two do not count, as the XDG
+/// base directory specification says.
 pub fn cache_dir(flag: Option<&Path>, environment: &Environment) -> Result<PathBuf, SettingsError> {
     let own = || {
         flag.map(Path::to_owned)
@@ -71,11 +72,13 @@ pub fn cache_dir(flag: Option<&Path>, environment: &Environment) -> Result<PathB
     let shared = || {
         environment
             .path("XDG_CACHE_HOME")
+            .filter(|dir| dir.is_absolute())
             .map(|dir| dir.join("karisimbi"))
     };
     let home = || {
         environment
             .path("HOME")
+            .filter(|dir| dir.is_absolute())
             .map(|dir| dir.join(".cache/karisimbi"))
     };
     let folder = own()

@@ -23,6 +23,8 @@ pub enum StoreError {
     Denied { path: PathBuf, source: io::Error },
     #[error("can't use {} in the cache folder", path.display())]
     Io { path: PathBuf, source: io::Error },
+    #[error("{} holds {name:?} and is not a cache of karisimbi", path.display())]
+    Foreign { path: PathBuf, name: String },
     #[error("{name:?} can't name a folder of the cache")]
     Name { name: String },
 }
@@ -60,12 +62,14 @@ impl Coded for StoreError {
             Self::Full { .. } => "STORE-FULL",
             Self::Denied { .. } => "STORE-DENIED",
             Self::Io { .. } => "STORE-IO",
+            Self::Foreign { .. } => "STORE-FOREIGN",
             Self::Name { .. } => "STORE-USE",
         }
     }
 
     fn exit(&self) -> Exit {
         match self {
+            Self::Foreign { .. } => Exit::Usage,
             Self::Name { .. } => Exit::Bug,
             _ => Exit::Failed,
         }
@@ -76,6 +80,9 @@ impl Coded for StoreError {
             Self::Full { .. } => "free space, or run: karisimbi cache prune --max-size 1GB",
             Self::Denied { .. } => "name a folder that you may write: --cache-dir DIR",
             Self::Io { .. } => "check the file system, or use another folder: --cache-dir DIR",
+            Self::Foreign { .. } => {
+                "name a folder of its own, which may be absent or empty: --cache-dir DIR"
+            }
             Self::Name { .. } => "this is a bug in karisimbi; please report it with the command",
         };
         Some(hint.to_owned())

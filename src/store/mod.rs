@@ -94,16 +94,13 @@ impl Store {
     /// while another process removes things. Warnings about damage go to `reporter`.
     ///
     /// # Errors
-    /// STORE-DENIED, STORE-FULL, STORE-IO.
+    /// STORE-FOREIGN for a folder of somebody else, STORE-DENIED, STORE-FULL, STORE-IO.
     pub fn open(root: &Path, reporter: Arc<dyn Reporter>) -> Result<Self, StoreError> {
         make_folder(root)?;
+        claim(root)?;
         let gate = Gate::enter(root, reporter.as_ref())?;
         for folder in FOLDERS {
             make_folder(&root.join(folder))?;
-        }
-        let tag = root.join("CACHEDIR.TAG");
-        if !tag.exists() {
-            fs::write(&tag, CACHEDIR_TAG).map_err(|source| StoreError::explain(&tag, 0, source))?;
         }
         Ok(Self {
             root: root.to_owned(),
@@ -279,6 +276,48 @@ fn used_folder(folder: PathBuf) -> Result<PathBuf, StoreError> {
     make_folder(&folder)?;
     upkeep::touch(&folder);
     Ok(folder)
+}
+
+/// Makes sure that everything in a folder is ours to sweep, prune and clear: it carries our tag
+/// and is no layout, or it is empty and gets the tag before anything else.
+fn claim(root: &Path) -> Result<(), StoreError> {
+    let tag = root.join("CACHEDIR.TAG");
+    let failed = |source| StoreError::explain(root, 0, source);
+    match fs::read(&tag) {
+        // An empty tag is being written by another process, or its writer was killed.
+        Ok(found) if found == CACHEDIR_TAG.as_bytes() || found.is_empty() => {
+            if root.join("oci-layout").exists() {
+                return Err(foreign(root, "oci-layout".as_ref()));
+            }
+            if !found.is_empty() {
+                return Ok(());
+            }
+        }
+        Ok(_) => return Err(foreign(root, "CACHEDIR.TAG".as_ref())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            for entry in fs::read_dir(root).map_err(failed)? {
+                let name = entry.map_err(failed)?.file_name();
+                // The root of a volume; a tag that another process wrote since.
+                if name != "lost+found" && name != "CACHEDIR.TAG" {
+                    // A store of another process that was quicker than this listing.
+                    return if tag.exists() {
+                        claim(root)
+                    } else {
+                        Err(foreign(root, &name))
+                    };
+                }
+            }
+        }
+        Err(source) => return Err(StoreError::explain(&tag, 0, source)),
+    }
+    fs::write(&tag, CACHEDIR_TAG).map_err(|source| StoreError::explain(&tag, 0, source))
+}
+
+fn foreign(root: &Path, name: &std::ffi::OsStr) -> StoreError {
+    StoreError::Foreign {
+        path: root.to_owned(),
+        name: name.to_string_lossy().into_owned(),
+    }
 }
 
 fn make_folder(path: &Path) -> Result<(), StoreError> {

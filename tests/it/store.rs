@@ -422,3 +422,36 @@ fn a_folder_that_can_not_be_written_is_said_with_the_way_out() {
     assert!(error.to_string().contains(&root.display().to_string()));
     assert!(error.hint().unwrap().contains("--cache-dir"));
 }
+
+#[test]
+fn a_folder_of_somebody_else_is_refused_and_stays_as_it_was() {
+    for (what, name, bytes) in [
+        ("a source", "tmp/keep/me", ""),
+        ("a layout", "oci-layout", ""),
+        (
+            "another cache",
+            "CACHEDIR.TAG",
+            "Signature: 8a477f597d28d172789f06886806bc55\n",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = folder.path().join(name);
+        std::fs::create_dir_all(kept.parent().unwrap()).unwrap();
+        std::fs::write(&kept, bytes).unwrap();
+        if what == "a layout" {
+            std::fs::write(folder.path().join("CACHEDIR.TAG"), CACHEDIR_TAG).unwrap();
+        }
+        let before = std::fs::read_dir(folder.path()).unwrap().count();
+        let error = Store::open(folder.path(), Arc::new(Silent)).unwrap_err();
+        assert_eq!(error.code(), "STORE-FOREIGN", "{what}: {error}");
+        let named = name.split('/').next().unwrap();
+        assert!(error.to_string().contains(named), "{what}: {error}");
+        assert_eq!(std::fs::read_to_string(&kept).unwrap(), bytes, "{what}");
+        let after = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(after, before, "{what}: nothing was added");
+    }
+    let volume = tempfile::tempdir().unwrap();
+    std::fs::create_dir(volume.path().join("lost+found")).unwrap();
+    open(volume.path());
+    open(volume.path());
+}

@@ -245,3 +245,41 @@ fn git_urls_with_ref_and_folder_are_built() {
         "{stderr}"
     );
 }
+
+#[test]
+fn devices_pipes_and_standard_output_are_written_to_and_never_replaced() {
+    let bench = Bench::new();
+    // A link in /proc stands for every /dev/stdout: replacing it would leave a file there.
+    let script = r#"mkfifo pipe; cat pipe > piped.tar & echo before > out.txt
+        "$@" -o docker-archive:pipe --digest-file /proc/self/fd/1 >> out.txt && wait"#;
+    let program = bench.build(&["app"]);
+    let mut command = tool("bash");
+    command.args(["-c", script, "bash"]);
+    command.arg(program.get_program()).args(program.get_args());
+    let set = program
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    command.env_clear().envs(set).current_dir(bench.root());
+    run(&mut command);
+    let shown = std::fs::read_to_string(bench.path("out.txt")).unwrap_or_default();
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(
+        matches!(lines[..], ["before", digest, "docker-archive:pipe:app:dev"] if digest.starts_with("sha256:")),
+        "{shown}"
+    );
+    let kind = std::fs::symlink_metadata(bench.path("pipe")).map(|found| found.is_file());
+    assert_eq!(kind.ok(), Some(false), "the pipe is still one");
+    run(tool("tar").arg("tf").arg(bench.path("piped.tar")));
+}
+
+#[test]
+fn the_next_step_is_a_command_that_works_as_it_is() {
+    let bench = Bench::new();
+    let (_, stderr) = both(&mut bench.build(&["app"]));
+    let wanted = "\nnext     karisimbi copy oci:karisimbi-out/app:dev HOST/PROJECT/app:dev\n";
+    assert!(stderr.ends_with(wanted), "{stderr}");
+    assert!(stderr.contains("\nimage    1 layer, "), "{stderr}");
+    let (_, stderr) = both(&mut bench.build(&["app", "-o", "oci:it's here:v1"]));
+    let wanted = r"karisimbi copy 'oci:it'\''s here:v1' HOST/PROJECT/app:dev";
+    assert!(stderr.contains(wanted), "{stderr}");
+}
