@@ -201,7 +201,8 @@ fn config(
         Some(variant) => config.insert("variant".to_owned(), json!(variant)),
         None => config.remove("variant"),
     };
-    let mut history = base_history(&base.config, base.layers.len(), &created, &base.name)?;
+    let mut history = base_history(&base.config, base.layers.len(), &created)
+        .map_err(|problem| broken(&base.name, problem))?;
     history.extend(
         layers
             .iter()
