@@ -39,7 +39,7 @@ pub(super) struct SourceArgs {
     /// Entrypoint in exec form: repeat it for each word, or give a JSON array
     #[arg(long, value_name = "WORD|JSON", allow_hyphen_values = true)]
     entrypoint: Vec<String>,
-    /// Sets any key of deployment.yaml; lists are JSON or separated by commas
+    /// Sets any key of deployment.yaml; a list is written [a, b], a lone text is a list of one
     #[arg(long = "set", value_name = "PATH=VALUE")]
     sets: Vec<String>,
     /// Obey a deployment.yaml found inside a cloned URL
