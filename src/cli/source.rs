@@ -1,10 +1,12 @@
 //! What build, detect and plan share: which source, and the settings that flags give.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use crate::error::AnyError;
+use crate::image::ImageError;
+use crate::image::archive::write_file;
 use crate::layer::Compression;
 use crate::pipeline::{CacheUse, Request, Session};
 use crate::platform::Platform;
@@ -126,23 +128,22 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "too large".to_owned())
 }
 
-/// A file to write beside the image; a failure leaves nothing.
-pub(super) fn write_beside(path: &PathBuf, text: &str) -> Result<(), AnyError> {
+/// Writes a small file; a failure leaves what was there.
+pub(super) fn write_whole(path: &Path, text: &str) -> Result<(), AnyError> {
     // A pipe or /dev/stdout is written to, never replaced.
-    let special = path.exists() && !path.is_file();
-    let written = if special {
-        fs_err::write(path, text)
-    } else {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".karisimbi-tmp");
-        let beside = path.with_file_name(name);
-        fs_err::write(&beside, text)
-            .and_then(|()| fs_err::rename(&beside, path))
-            .inspect_err(|_| drop(fs_err::remove_file(&beside)))
-    };
-    written.map_err(|source| settings::SettingsError::Write {
-        path: path.clone(),
-        source,
-    })?;
-    Ok(())
+    if path.exists() && !path.is_file() {
+        let path = path.to_owned();
+        return Ok(fs_err::write(&path, text)
+            .map_err(|source| settings::SettingsError::Write { path, source })?);
+    }
+    let written = write_file(path, |out| {
+        out.write_all(text.as_bytes())
+            .map_err(|source| ImageError::write(path, source))
+    });
+    written.map_err(|error| match error {
+        ImageError::Write { path, source } | ImageError::Full { path, source } => {
+            settings::SettingsError::Write { path, source }.into()
+        }
+        other => other.into(),
+    })
 }
