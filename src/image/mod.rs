@@ -13,6 +13,7 @@ pub(crate) mod config;
 pub mod document;
 pub mod error;
 pub mod layout;
+pub(crate) mod links;
 pub mod manifest;
 mod place;
 mod regular;
