@@ -24,7 +24,8 @@
 //! * [`source`]: trees, filters, stat cache, git.
 //! * [`store`]: blobs, records and inputs on this disk.
 //! * [`layer`]: entries → tar → diff id → compression → digest.
-//! * [`digest`], [`mod@reference`], [`platform`], [`progress`], [`error`]: the words of all of them.
+//! * [`digest`], [`mod@reference`], [`platform`], [`progress`], [`error`]: the words of all of them;
+//!   `program` finds the programs of this machine.
 
 pub mod base;
 pub mod cli;
@@ -37,6 +38,7 @@ pub mod net;
 pub mod pipeline;
 pub mod plan;
 pub mod platform;
+mod program;
 pub mod progress;
 pub mod recipe;
 pub mod reference;

@@ -22,9 +22,9 @@ names() {
   local name=$1 field=$2
   shift 2
   explain "$name" "$@"
-  [[ $FIELDS =~ ^($field)$ ]] || failed "$name changed: --explain names '$FIELDS', expected '$field'; $(grep '^explained' "$WORK/$name.log" | head -5)"
-  holds "$name is explained" "^explained.*($field)" "$WORK/$name.log"
-  say "$name changed: $(grep -m 1 '^explained' "$WORK/$name.log" | tr -s ' ')"
+  [[ $FIELDS =~ ^($field)$ ]] || failed "$name changed: --explain names '$FIELDS', expected '$field'; $(grep '^explained' "$WORK/explain-$name.log" | head -5)"
+  holds "$name is explained" "^explained.*($field)" "$WORK/explain-$name.log"
+  say "$name changed: $(grep -m 1 '^explained' "$WORK/explain-$name.log" | tr -s ' ')"
   undo
   explain back
 }

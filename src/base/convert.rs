@@ -66,7 +66,7 @@ pub(super) fn base(
             typed.layers.len()
         )));
     }
-    base_history(&config, typed.layers.len(), "", name)?;
+    base_history(&config, typed.layers.len(), "").map_err(problem)?;
     let layers = typed.layers.iter().zip(diff_ids).enumerate();
     let layers = layers.map(|(index, (descriptor, diff_id))| {
         Ok(BaseLayer {

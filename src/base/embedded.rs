@@ -143,25 +143,12 @@ pub(super) fn resolve(
 fn record(context: &BaseContext<'_>) -> Result<LayerRecord, AnyError> {
     let layer = layer()?;
     let store = context.store;
-    if let Some(record) = store.record(layer.key())
-        && store
-            .blob(&record.descriptor.digest, record.descriptor.size)
-            .is_some()
-    {
+    if let Some(record) = store.record(layer.key()) {
         return Ok(record);
     }
-    let (blob, encoded) =
-        context
-            .encoder
-            .encode(store.blob_writer()?, Compression::Gzip, |out| {
-                layer.write(&Inputs::default(), out)
-            })?;
-    store.commit_blob(blob, &encoded.descriptor.digest)?;
-    let record = LayerRecord {
-        descriptor: encoded.descriptor,
-        diff_id: encoded.diff_id,
-        summary: encoded.summary,
-    };
+    let record = store.encode_blob(context.encoder, Compression::Gzip, |out| {
+        layer.write(&Inputs::default(), out)
+    })?;
     store.put_record(layer.key(), &record)?;
     Ok(record)
 }

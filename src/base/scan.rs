@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use super::{BaseError, BaseFacts, BaseLayer};
 use crate::error::AnyError;
 use crate::image::BlobReader;
+use crate::image::links::follow;
 use crate::layer::read::{Expected, ForeignEntry, ForeignKind, read_layer};
 use crate::layer::{EntryKind, EntrySummary, LayerError};
 
@@ -17,8 +18,6 @@ const PATH_LIMIT: usize = 256 << 20;
 const LIBRARY_LIMIT: u64 = 16 << 20;
 /// Bytes of `etc/passwd`.
 const PASSWD_LIMIT: u64 = 1 << 20;
-/// Links that are followed before a path counts as a loop (Linux: 40).
-const LINK_LIMIT: u32 = 40;
 
 /// Contents that facts come from.
 #[derive(Clone, Debug)]
@@ -166,38 +165,13 @@ impl Scan {
 
     /// The path after the links of its parents, as extractors put it; a loop stays as written.
     fn canonical(&self, path: &str) -> String {
-        let mut done: Vec<&str> = Vec::new();
-        let mut todo: Vec<&str> = path.rsplit('/').collect();
-        let mut links = 0;
-        while let Some(part) = todo.pop() {
-            match part {
-                "" | "." => continue,
-                ".." => {
-                    done.pop();
-                    continue;
-                }
-                _ => done.push(part),
-            }
-            if todo.is_empty() {
-                break;
-            }
-            let target = self
-                .entries
-                .get(&done.join("/"))
-                .and_then(|entry| entry.target.as_deref());
-            if let Some(target) = target {
-                links += 1;
-                if links > LINK_LIMIT {
-                    return path.to_owned();
-                }
-                done.pop();
-                if target.starts_with('/') {
-                    done.clear();
-                }
-                todo.extend(target.rsplit('/'));
-            }
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let target = |path: &str| self.entries.get(path)?.target.as_deref();
+        match follow(parent, target) {
+            Some(parent) if parent.is_empty() => name.to_owned(),
+            Some(parent) => format!("{parent}/{name}"),
+            None => path.to_owned(),
         }
-        done.join("/")
     }
 
     /// The facts of the finished tree.

@@ -211,11 +211,11 @@ impl Build {
 
     fn write_files(&self, built: &Built) -> Result<(), AnyError> {
         if let (Some(path), Some(digest)) = (&self.digest_file, built.record.digest) {
-            source::write_beside(path, &format!("{digest}\n"))?;
+            source::write_whole(path, &format!("{digest}\n"))?;
         }
         if let Some(path) = &self.record {
             let json = serde_json::to_string_pretty(&built.record).map_err(SettingsError::json)?;
-            source::write_beside(path, &(json + "\n"))?;
+            source::write_whole(path, &(json + "\n"))?;
         }
         Ok(())
     }

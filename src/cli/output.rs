@@ -32,12 +32,20 @@ pub(super) enum Volume {
     Verbose,
 }
 
+/// What an event becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Json,
+    Plain,
+    /// With colour.
+    Coloured,
+}
+
 /// Shows the events of a build on stderr.
 #[derive(Debug)]
 pub(super) struct Terminal {
-    json: Option<()>,
+    form: Form,
     volume: Volume,
-    colour: Option<()>,
     bars: MultiProgress,
     active: Mutex<Vec<(String, ProgressBar)>>,
 }
@@ -50,10 +58,14 @@ impl Terminal {
         if !terminal || volume == Volume::Quiet {
             bars.set_draw_target(ProgressDrawTarget::hidden());
         }
+        let form = match mode {
+            ProgressMode::Json => Form::Json,
+            _ if terminal && !no_color => Form::Coloured,
+            _ => Form::Plain,
+        };
         Self {
-            json: (mode == ProgressMode::Json).then_some(()),
+            form,
             volume,
-            colour: (terminal && !no_color).then_some(()),
             bars,
             active: Mutex::new(Vec::new()),
         }
@@ -76,9 +88,9 @@ impl Terminal {
 
     fn show_line(&self, verb: Verb, text: &str) {
         let word = format!("{:<8}", verb.word());
-        match self.colour {
-            Some(()) => self.print(&format!("\u{1b}[1;32m{word}\u{1b}[0m {text}")),
-            None => self.print(&format!("{word} {text}")),
+        match self.form {
+            Form::Coloured => self.print(&format!("\u{1b}[1;32m{word}\u{1b}[0m {text}")),
+            Form::Plain | Form::Json => self.print(&format!("{word} {text}")),
         }
     }
 
@@ -124,7 +136,7 @@ fn new_bar(name: &str, total: Option<u64>) -> ProgressBar {
 
 impl Reporter for Terminal {
     fn event(&self, event: Event) {
-        if self.json.is_some() {
+        if self.form == Form::Json {
             return self.show_json(&event);
         }
         match event {

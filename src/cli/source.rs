@@ -1,12 +1,12 @@
 //! What build, detect and plan share: which source, and the settings that flags give.
 
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use crate::error::AnyError;
-use crate::image::{is_special, open_special};
+use crate::image::ImageError;
+use crate::image::archive::write_file;
 use crate::layer::Compression;
 use crate::pipeline::{CacheUse, Request, Session};
 use crate::platform::Platform;
@@ -41,7 +41,7 @@ pub(super) struct SourceArgs {
     /// Entrypoint in exec form: repeat it for each word, or give a JSON array
     #[arg(long, value_name = "WORD|JSON", allow_hyphen_values = true)]
     entrypoint: Vec<String>,
-    /// Sets any key of deployment.yaml; lists are JSON or separated by commas
+    /// Sets any key of deployment.yaml; a list is written [a, b], a lone text is a list of one
     #[arg(long = "set", value_name = "PATH=VALUE")]
     sets: Vec<String>,
     /// Obey a deployment.yaml found inside a cloned URL
@@ -128,21 +128,16 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "too large".to_owned())
 }
 
-/// A file to write beside the image; a failure leaves nothing.
-pub(super) fn write_beside(path: &PathBuf, text: &str) -> Result<(), AnyError> {
-    let written = if is_special(path) {
-        open_special(path).and_then(|mut file| file.write_all(text.as_bytes()))
-    } else {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".karisimbi-tmp");
-        let beside = path.with_file_name(name);
-        fs_err::write(&beside, text)
-            .and_then(|()| fs_err::rename(&beside, path))
-            .inspect_err(|_| drop(fs_err::remove_file(&beside)))
-    };
-    written.map_err(|source| settings::SettingsError::Write {
-        path: path.clone(),
-        source,
-    })?;
-    Ok(())
+/// Writes a small file; a failure leaves what was there.
+pub(super) fn write_whole(path: &Path, text: &str) -> Result<(), AnyError> {
+    let written = write_file(path, |out| {
+        out.write_all(text.as_bytes())
+            .map_err(|source| ImageError::write(path, source))
+    });
+    written.map_err(|error| match error {
+        ImageError::Write { path, source } | ImageError::Full { path, source } => {
+            settings::SettingsError::Write { path, source }.into()
+        }
+        other => other.into(),
+    })
 }

@@ -46,12 +46,8 @@ pub fn write_oci(
         blobs.document(index);
     }
     let root = root(images, index)?;
-    let top = Index {
-        schema_version: 2,
-        media_type: Some(MediaType::ImageIndex),
-        manifests: vec![entry(&root, tag.map(Tag::as_str))],
-        annotations: BTreeMap::new(),
-    };
+    let manifests = vec![entry(&root, tag.map(Tag::as_str))];
+    let top = Index::new(manifests, BTreeMap::new());
     let mut tar = Tar { out };
     tar.folder("blobs/")?;
     tar.folder("blobs/sha256/")?;
@@ -262,12 +258,8 @@ impl OciArchive {
         let mut archive = Self {
             path: path.to_owned(),
             members: members(open_file(path).map_err(unreadable)?).map_err(unreadable)?,
-            index: Index {
-                schema_version: 2,
-                media_type: None,
-                manifests: Vec::new(),
-                annotations: BTreeMap::new(),
-            },
+            // Until it is read.
+            index: Index::new(Vec::new(), BTreeMap::new()),
         };
         let layout = archive.small("oci-layout").map_err(unreadable)?;
         let layout = layout.ok_or_else(|| problem("it holds no oci-layout".to_owned()))?;

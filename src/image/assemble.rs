@@ -142,10 +142,9 @@ impl Image {
         self.manifest.descriptor()
     }
 
-    /// Bytes of all its blobs and documents, as a registry stores them.
-    pub fn size(&self) -> u64 {
-        let layers: u64 = self.layers.iter().map(|layer| layer.descriptor.size).sum();
-        layers + self.config.descriptor().size + self.manifest.descriptor().size
+    /// Bytes of all its layers as stored, the base's included.
+    pub fn layer_bytes(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.descriptor.size).sum()
     }
 }
 
@@ -176,12 +175,7 @@ pub fn index(
         })
         .collect();
     manifests.sort_by(|a, b| a.platform.cmp(&b.platform));
-    let index = Index {
-        schema_version: 2,
-        media_type: Some(MediaType::ImageIndex),
-        manifests,
-        annotations,
-    };
+    let index = Index::new(manifests, annotations);
     Document::encode("an index", &index, MediaType::ImageIndex)
 }
 
@@ -201,7 +195,8 @@ fn config(
         Some(variant) => config.insert("variant".to_owned(), json!(variant)),
         None => config.remove("variant"),
     };
-    let mut history = base_history(&base.config, base.layers.len(), &created, &base.name)?;
+    let mut history = base_history(&base.config, base.layers.len(), &created)
+        .map_err(|problem| broken(&base.name, problem))?;
     history.extend(
         layers
             .iter()

@@ -157,17 +157,16 @@ pub(super) fn process(config: &Map<String, Value>, base: &str) -> Result<Process
 /// each layer, so that the whole adds up; a history that is there must add up.
 ///
 /// # Errors
-/// BASE-CONFIG with both counts.
+/// What is wrong, with both counts.
 pub(crate) fn base_history(
     config: &Map<String, Value>,
     layers: usize,
     created: &str,
-    base: &str,
-) -> Result<Vec<Value>, ImageError> {
+) -> Result<Vec<Value>, String> {
     let history = match config.get("history") {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(entries)) => entries.clone(),
-        Some(_) => return Err(broken(base, "history is not a list")),
+        Some(_) => return Err("history is not a list".to_owned()),
     };
     if history.is_empty() {
         return Ok(vec![
@@ -178,9 +177,8 @@ pub(crate) fn base_history(
     let empty_layer = |entry: &&Value| entry.get("empty_layer") == Some(&Value::Bool(true));
     let count = history.len() - history.iter().filter(empty_layer).count();
     if count != layers {
-        return Err(broken(
-            base,
-            format!("its history tells of {count} layers, but it has {layers}"),
+        return Err(format!(
+            "its history tells of {count} layers, but it has {layers}"
         ));
     }
     Ok(history)
@@ -260,20 +258,14 @@ mod tests {
             (
                 json!([{"created_by": "a"}]),
                 2,
-                Err("the config of base b: its history tells of 1 layers, but it has 2"),
+                Err("its history tells of 1 layers, but it has 2"),
             ),
-            (
-                json!({}),
-                0,
-                Err("the config of base b: history is not a list"),
-            ),
+            (json!({}), 0, Err("history is not a list")),
         ] {
             let mut config = Map::new();
             config.insert("history".to_owned(), history);
-            let found = base_history(&config, layers, "1970-01-01T00:00:00Z", "b");
-            let found = found
-                .map(|entries| entries.len())
-                .map_err(|e| e.to_string());
+            let found = base_history(&config, layers, "1970-01-01T00:00:00Z");
+            let found = found.map(|entries| entries.len());
             assert_eq!(found, outcome.map_err(str::to_owned));
         }
     }

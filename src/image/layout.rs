@@ -6,8 +6,6 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use oci_spec::image::MediaType;
-
 use super::assemble::root;
 use super::blobs::{Checked, copy_layer};
 use super::document::{DOCUMENT_LIMIT, Document, canonical};
@@ -228,12 +226,7 @@ impl Layout {
         let mut index = match self.index() {
             Ok(index) => index,
             Err(ImageError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                Index {
-                    schema_version: 2,
-                    media_type: Some(MediaType::ImageIndex),
-                    manifests: Vec::new(),
-                    annotations: std::collections::BTreeMap::new(),
-                }
+                Index::new(Vec::new(), std::collections::BTreeMap::new())
             }
             Err(error) => return Err(error),
         };

@@ -77,6 +77,16 @@ pub fn is_index(media_type: &MediaType) -> bool {
 }
 
 impl Index {
+    /// An index as we write it.
+    pub(super) fn new(manifests: Vec<IndexEntry>, annotations: BTreeMap<String, String>) -> Self {
+        Self {
+            schema_version: 2,
+            media_type: Some(MediaType::ImageIndex),
+            manifests,
+            annotations,
+        }
+    }
+
     /// The entry that fits a platform best: the same variant first, then lower ones, which every
     /// processor of the higher variant can run.
     ///

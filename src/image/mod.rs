@@ -13,6 +13,7 @@ pub(crate) mod config;
 pub mod document;
 pub mod error;
 pub mod layout;
+pub(crate) mod links;
 pub mod manifest;
 mod place;
 mod regular;
@@ -29,7 +30,6 @@ pub use blobs::{BlobReader, Blobs};
 pub use document::{DOCUMENT_LIMIT, Document};
 pub use error::ImageError;
 pub use layout::Layout;
-pub use place::{is_special, open_special};
 pub use verify::{Mismatch, verify};
 
 use crate::reference::Repository;

@@ -22,7 +22,7 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 
 /// Whether a path is a device, a pipe or an open file of the process such as `/dev/stdout`: these
 /// are written to, never replaced.
-pub fn is_special(path: &Path) -> bool {
+pub(super) fn is_special(path: &Path) -> bool {
     let kept = path.starts_with("/dev") || path.starts_with("/proc");
     // A link is followed: `/dev/stdout` is one, and may lead to a file.
     fs_err::metadata(path).is_ok_and(|found| !found.is_dir() && (kept || !found.is_file()))
@@ -32,7 +32,7 @@ pub fn is_special(path: &Path) -> bool {
 ///
 /// # Errors
 /// The system's.
-pub fn open_special(path: &Path) -> io::Result<fs_err::File> {
+pub(super) fn open_special(path: &Path) -> io::Result<fs_err::File> {
     fs_err::OpenOptions::new().append(true).open(path)
 }
 

@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::links::LINK_LIMIT;
 use crate::layer::{EntryKind, EntrySummary, LayerSummary};
-
-/// Links that are followed before a path counts as a loop (Linux: 40).
-const LINK_LIMIT: u32 = 40;
 
 /// The merged tree. Nothing is copied: bases have a hundred thousand entries.
 pub(super) struct Tree<'a> {

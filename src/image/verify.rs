@@ -87,6 +87,15 @@ pub fn verify(root: &Descriptor, blobs: &Blobs<'_>) -> Vec<Mismatch> {
     check.found
 }
 
+/// What a manifest stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// Layers that are unpacked on each other.
+    Image,
+    /// Anything: what an artifact calls layers may have any form.
+    Artifact,
+}
+
 struct Check<'a> {
     blobs: &'a Blobs<'a>,
     /// Diff ids of layers that were read already: images of one index share them.
@@ -222,8 +231,12 @@ impl Check<'_> {
         self.own_type(&what, descriptor, manifest.media_type.as_ref());
         self.annotations(&what, &manifest.annotations);
         let config_type = &manifest.config.media_type;
-        let is_image =
-            *config_type == MediaType::ImageConfig || config_type.as_ref() == DOCKER_CONFIG;
+        let content =
+            if *config_type == MediaType::ImageConfig || config_type.as_ref() == DOCKER_CONFIG {
+                Content::Image
+            } else {
+                Content::Artifact
+            };
         let config = self.document(
             &format!("config {}", manifest.config.digest),
             &manifest.config,
@@ -232,9 +245,11 @@ impl Check<'_> {
             .layers
             .iter()
             .enumerate()
-            .map(|(index, layer)| self.layer(index, layer, is_image))
+            .map(|(index, layer)| self.layer(index, layer, content))
             .collect();
-        if is_image && let Some(config) = config {
+        if content == Content::Image
+            && let Some(config) = config
+        {
             self.config(&manifest, &config, &diff_ids, platform);
         }
     }
@@ -258,18 +273,18 @@ impl Check<'_> {
     }
 
     /// The diff id of a layer; none when its bytes are no tar that can be read.
-    fn layer(&mut self, index: usize, layer: &Descriptor, is_image: bool) -> Option<DiffId> {
+    fn layer(&mut self, index: usize, layer: &Descriptor, content: Content) -> Option<DiffId> {
         let what = layer_name(index, layer);
         self.annotations(&what, &layer.annotations);
         if let Some(known) = self.layers.get(&layer.digest) {
             return *known;
         }
-        let diff_id = self.read_layer(&what, layer, is_image);
+        let diff_id = self.read_layer(&what, layer, content);
         self.layers.insert(layer.digest, diff_id);
         diff_id
     }
 
-    fn read_layer(&mut self, what: &str, layer: &Descriptor, is_image: bool) -> Option<DiffId> {
+    fn read_layer(&mut self, what: &str, layer: &Descriptor, content: Content) -> Option<DiffId> {
         let reader = match self.blobs.raw(layer) {
             Ok(reader) => reader,
             Err(error) => {
@@ -279,12 +294,12 @@ impl Check<'_> {
         };
         let mut blob = Hashing::new(reader.take(layer.size.saturating_add(1)));
         let media_type = oci_layer_type(&layer.media_type);
-        if is_image && media_type.is_none() {
+        if content == Content::Image && media_type.is_none() {
             self.media_type(what, "an OCI layer's", &layer.media_type);
         }
         // What an artifact calls layers may be anything.
         let tar = media_type
-            .filter(|_| is_image)
+            .filter(|_| content == Content::Image)
             .map(|known| read_layer(&mut blob, &known, &Expected::default(), &mut |_| Ok(())));
         // The reader may have stopped early; the rest belongs to the blob's digest.
         let rest = io::copy(&mut blob, &mut io::sink());
@@ -318,8 +333,8 @@ impl Check<'_> {
         if let Some(created) = config.get("created").and_then(Value::as_str) {
             self.time(&what, "created", created);
         }
-        if let Err(error) = base_history(&config, manifest.layers.len(), "", &what) {
-            self.content(&what, error.to_string());
+        if let Err(problem) = base_history(&config, manifest.layers.len(), "") {
+            self.content(&what, problem);
         }
         let rootfs = config.get("rootfs").cloned().unwrap_or_default();
         if rootfs["type"] != "layers" {

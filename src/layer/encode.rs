@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blocks::{BLOCK, Blocks, Outlet, Shelf, Shelves};
 use super::compress::{self, Compressed, Done, End, Engine, Job, OUTPUT};
-use super::{Descriptor, LayerError, LayerSummary, LayerWriter};
+use super::{Descriptor, LayerError, LayerRecord, LayerSummary, LayerWriter};
 use crate::digest::{DiffId, Digest, Hashing};
 
 /// More compressors than this wait for the producer: it reads, formats and hashes at about a
@@ -58,17 +58,6 @@ impl Compression {
             Self::Zstd => "zstd-1",
         }
     }
-}
-
-/// What one pass over a layer yields.
-#[derive(Clone, Debug)]
-pub struct Encoded {
-    /// Media type, digest and size; no annotations yet.
-    pub descriptor: Descriptor,
-    /// Digest of the uncompressed tar.
-    pub diff_id: DiffId,
-    /// What lies in it.
-    pub summary: LayerSummary,
 }
 
 /// Compressor threads and their buffers, shared by all layers of a process.
@@ -150,7 +139,7 @@ impl Encoder {
         out: W,
         compression: Compression,
         produce: impl FnOnce(&mut LayerWriter<'_>) -> Result<(), LayerError>,
-    ) -> Result<(W, Encoded), LayerError> {
+    ) -> Result<(W, LayerRecord), LayerError> {
         let (out, sealed, produced) = self.run(out, Engine::from(compression), produce)?;
         let descriptor = Descriptor {
             media_type: compression.media_type(),
@@ -158,12 +147,12 @@ impl Encoder {
             size: sealed.size,
             annotations: BTreeMap::new(),
         };
-        let encoded = Encoded {
+        let record = LayerRecord {
             descriptor,
             diff_id: produced.diff_id,
             summary: produced.summary,
         };
-        Ok((out, encoded))
+        Ok((out, record))
     }
 
     fn run<W: Write + Send>(

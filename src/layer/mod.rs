@@ -17,7 +17,7 @@ pub mod source;
 pub mod spool;
 pub mod tar;
 
-pub use encode::{Compression, Encoded, Encoder};
+pub use encode::{Compression, Encoder};
 pub use entry::{Content, Entry, EntryPath, Executable, Node, Owner};
 pub use error::LayerError;
 pub use key::{LayerKey, StepKey, TreeDigest};

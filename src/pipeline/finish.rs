@@ -10,7 +10,11 @@ use crate::progress::{Verb, human_bytes};
 use super::layers::{Layers, Obtained, full_key};
 use super::{PipelineError, Prepared, Request, Session};
 
-fn obtained<'a>(plan: &'a ImagePlan, layers: &'a Layers, request: &Request) -> Vec<&'a Obtained> {
+pub(super) fn obtained<'a>(
+    plan: &'a ImagePlan,
+    layers: &'a Layers,
+    request: &Request,
+) -> Vec<&'a Obtained> {
     plan.layers
         .iter()
         .filter_map(|source| layers.get(&full_key(source.as_ref(), request.compression).digest()))
@@ -87,7 +91,7 @@ pub(super) fn assemble(
             &stamp,
         )
         .map_err(PipelineError::part)?;
-        let bytes = image.layers.iter().map(|layer| layer.descriptor.size).sum();
+        let bytes = image.layer_bytes();
         if let Some(limit) = request.max_size.filter(|limit| bytes > *limit) {
             return Err(PipelineError::TooLarge { size: bytes, limit });
         }
@@ -130,12 +134,11 @@ pub(super) fn report(
     session: &Session,
 ) {
     for (plan, image) in plan.images.iter().zip(images) {
-        let bytes: u64 = image.layers.iter().map(|layer| layer.descriptor.size).sum();
         let count = image.layers.len();
         let text = format!(
             "{count} {}, {}, {}, {}",
             if count == 1 { "layer" } else { "layers" },
-            human_bytes(bytes),
+            human_bytes(image.layer_bytes()),
             image.platform,
             image.manifest.digest
         );

@@ -1,22 +1,17 @@
 //! Obtains every layer of a plan: from its record, or by running steps and encoding.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use serde::Serialize;
 
 use crate::digest::Digest;
-use crate::layer::{
-    Compression, Encoded, Input, Inputs, LayerError, LayerKey, LayerRecord, LayerSource,
-};
+use crate::layer::{Compression, Input, Inputs, LayerKey, LayerRecord, LayerSource, LayerWriter};
 use crate::plan::{Notice, Plan, Step};
 use crate::progress::{Verb, human_bytes};
 use crate::recipe::Recipe;
 use crate::source::SourceTree;
-use crate::store::BlobWriter;
 
 use super::step::{self, Slot};
 use super::{PipelineError, Session};
@@ -202,7 +197,11 @@ fn build(
             ..reused(source.as_ref(), key, record, Origin::EqualOutput)
         });
     }
-    let record = encode(source.as_ref(), &inputs, policy.1, session)?;
+    let produce = |out: &mut LayerWriter<'_>| source.write(&inputs, out);
+    let encoded = session
+        .store
+        .encode_blob(&session.encoder, policy.1, produce);
+    let record = encoded.map_err(failed)?;
     for key in output_key.iter().chain([&key]) {
         session.store.put_record(key, &record)?;
     }
@@ -214,69 +213,6 @@ fn build(
 
 fn milliseconds(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Encodes a layer into the store: written beside, then renamed.
-fn encode(
-    source: &dyn LayerSource,
-    inputs: &Inputs,
-    compression: Compression,
-    session: &Session,
-) -> Result<LayerRecord, PipelineError> {
-    let written = AtomicU64::new(0);
-    let writer = Counted(session.store.blob_writer()?, &written);
-    let (Counted(writer, _), encoded) = session
-        .encoder
-        .encode(writer, compression, |out| source.write(inputs, out))
-        .map_err(|error| unwritable(source, error, (session, written.load(Relaxed))))?;
-    let Encoded {
-        descriptor,
-        diff_id,
-        summary,
-    } = encoded;
-    session.store.commit_blob(writer, &descriptor.digest)?;
-    Ok(LayerRecord {
-        descriptor,
-        diff_id,
-        summary,
-    })
-}
-
-/// Counts the bytes of a blob, so that an error of a full disk can tell how many were needed.
-struct Counted<'a>(BlobWriter, &'a AtomicU64);
-
-impl Write for Counted<'_> {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.1.fetch_add(buffer.len() as u64, Relaxed);
-        self.0.write(buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-fn unwritable(
-    source: &dyn LayerSource,
-    error: LayerError,
-    (session, written): (&Session, u64),
-) -> PipelineError {
-    match error {
-        LayerError::Write { source } if is_full(&source) => {
-            PipelineError::Store(session.store.explain_write(source, written))
-        }
-        error => PipelineError::Layer {
-            layer: source.describe().name,
-            source: error,
-        },
-    }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
 }
 
 /// Runs the steps that layers ask for, each at most once a build.

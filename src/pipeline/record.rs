@@ -9,7 +9,7 @@ use crate::image::{Document, Image};
 use crate::plan::Evidence;
 
 use super::explain::{self, Explanation, Fields};
-use super::layers::{Layers, Origin, full_key};
+use super::layers::{Layers, Origin};
 use super::{PipelineError, Prepared, Request, Session};
 
 /// A build as data (`--record FILE`, `build --format json`).
@@ -82,15 +82,13 @@ pub(super) fn make(
         .iter()
         .zip(images)
         .map(|(plan, image)| {
-            let reports = plan.layers.iter().filter_map(|source| {
-                layers.get(&full_key(source.as_ref(), request.compression).digest())
-            });
+            let obtained = super::finish::obtained(plan, layers, request);
             ImageRecord {
                 platform: image.platform.to_string(),
                 digest: image.manifest.digest,
                 fields: image_fields(request, prepared, plan),
-                layers: reports.map(report).collect(),
-                bytes: image.layers.iter().map(|layer| layer.descriptor.size).sum(),
+                layers: obtained.into_iter().map(report).collect(),
+                bytes: image.layer_bytes(),
             }
         })
         .collect();

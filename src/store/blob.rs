@@ -9,12 +9,14 @@ use fs_err as fs;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::error::StoreError;
+use super::error::{StoreError, is_full};
 use super::lock::Scratch;
 use super::upkeep::touch;
 use super::{Store, sealed};
-use crate::digest::{Digest, Hashing};
+use crate::digest::Digest;
+use crate::layer::{Compression, Encoder, LayerError, LayerRecord, LayerWriter};
 
 /// A blob that is being written beside its place; dropped without commit, it is gone.
 #[derive(Debug)]
@@ -52,6 +54,21 @@ impl Write for BlobWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
+    }
+}
+
+/// Counts the bytes of a blob where an error can tell how many they were: the encoder that failed
+/// has dropped the writer.
+struct Counted<'a>(BlobWriter, &'a AtomicU64);
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.1.fetch_add(bytes.len() as u64, Relaxed);
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -99,6 +116,29 @@ impl Store {
         };
         commit().map_err(|source| self.explain_write(source, writer.written))?;
         Ok(place)
+    }
+
+    /// Encodes a layer into a blob. Its record is not kept: the caller knows its keys.
+    ///
+    /// # Errors
+    /// Those of [`Encoder::encode`]; STORE-FULL, STORE-DENIED, STORE-IO.
+    pub fn encode_blob(
+        &self,
+        encoder: &Encoder,
+        compression: Compression,
+        produce: impl FnOnce(&mut LayerWriter<'_>) -> Result<(), LayerError>,
+    ) -> Result<LayerRecord, LayerError> {
+        let written = AtomicU64::new(0);
+        let writer = Counted(self.blob_writer()?, &written);
+        let done = encoder.encode(writer, compression, produce);
+        let (Counted(writer, _), record) = done.map_err(|error| match error {
+            LayerError::Write { source } if is_full(&source) => {
+                self.explain_write(source, written.load(Relaxed)).into()
+            }
+            other => other,
+        })?;
+        self.commit_blob(writer, &record.descriptor.digest)?;
+        Ok(record)
     }
 
     /// Stores bytes as a blob.
@@ -192,8 +232,5 @@ fn stamp_of(stat: &std::fs::Metadata) -> String {
 
 /// The digest of a file's bytes, in bounded memory.
 pub(super) fn hash_file(path: &Path) -> io::Result<Digest> {
-    let mut hashing = Hashing::new(io::sink());
-    io::copy(&mut fs::File::open(path)?, &mut hashing)?;
-    let (_, digest, _) = hashing.finish();
-    Ok(digest)
+    Digest::of_reader(fs::File::open(path)?)
 }

@@ -35,7 +35,7 @@ impl StoreError {
     pub(super) fn explain(path: &Path, needed: u64, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full {
+            _ if is_full(&source) => Self::Full {
                 free: free_bytes(&path),
                 path,
                 needed,
@@ -47,6 +47,14 @@ impl StoreError {
             _ => Self::Io { path, source },
         }
     }
+}
+
+/// Whether a disk or a quota is full.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// Bytes that an unprivileged process may still write below `path`; 0 when nobody can say.

@@ -18,7 +18,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use karisimbi::layer::{
-    Compression, Content, Encoded, Encoder, Entry, EntryPath, Executable, LayerError, Node, Owner,
+    Compression, Content, Encoder, Entry, EntryPath, Executable, LayerError, LayerRecord, Node,
+    Owner,
 };
 
 use crate::support::{run, shown, tool};
@@ -66,7 +67,7 @@ fn link(path: &str, target: &str) -> Entry {
     entry(path, Node::Symlink { target })
 }
 
-fn encode(entries: &[Entry]) -> Result<(Vec<u8>, Encoded), LayerError> {
+fn encode(entries: &[Entry]) -> Result<(Vec<u8>, LayerRecord), LayerError> {
     encode_with(&Encoder::new(2), Compression::Gzip, entries)
 }
 
@@ -74,7 +75,7 @@ fn encode_with(
     encoder: &Encoder,
     compression: Compression,
     entries: &[Entry],
-) -> Result<(Vec<u8>, Encoded), LayerError> {
+) -> Result<(Vec<u8>, LayerRecord), LayerError> {
     encoder.encode(Vec::new(), compression, |out| {
         entries.iter().try_for_each(|entry| out.append(entry))
     })

@@ -181,7 +181,8 @@ fn a_source_that_is_not_the_blob_is_refused() {
         .push_blob(&repository, &image.layer, &BlobSource::File(damaged))
         .unwrap_err();
     assert_eq!((error.code(), error.exit()), ("REG-SOURCE", Exit::Failed));
-    assert_eq!(rig.asked("PUT", "").len(), 1, "and it is not tried again");
+    // The head of the request may be gone already, or not, when the source fails.
+    assert!(rig.asked("PUT", "").len() <= 1, "and it is not tried again");
 }
 
 #[test]

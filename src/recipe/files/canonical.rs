@@ -3,12 +3,10 @@
 //! A layer that brings a directory `lib` over a base where `lib` is a link to `usr/lib` replaces the
 //! link, and every program of the base loses its libraries. So `lib/x` is written as `usr/lib/x`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
+use crate::image::links::follow;
 use crate::layer::{EntryKind, EntrySummary};
-
-/// As many links as Linux follows in one path (`path_resolution(7)`).
-const MAX_LINKS: usize = 40;
 
 /// A path that no directory of the base can be.
 #[derive(Debug, thiserror::Error)]
@@ -24,36 +22,15 @@ pub struct LinkLoop {
 /// # Errors
 /// A loop of links.
 pub fn directory(base: &BTreeMap<String, EntrySummary>, path: &str) -> Result<String, LinkLoop> {
-    let mut todo: VecDeque<String> = components(path);
-    let mut done: Vec<String> = Vec::new();
-    let mut links = 0;
-    while let Some(component) = todo.pop_front() {
-        if component == ".." {
-            done.pop();
-            continue;
-        }
-        done.push(component);
-        let entry = base.get(&done.join("/"));
-        let target = entry
+    let target = |path: &str| {
+        let entry = base.get(path);
+        entry
             .filter(|entry| entry.kind == EntryKind::Symlink)
-            .and_then(|entry| entry.target.as_deref());
-        if let Some(target) = target {
-            links += 1;
-            if links > MAX_LINKS {
-                return Err(LinkLoop {
-                    path: path.to_owned(),
-                });
-            }
-            done.pop();
-            if target.starts_with('/') {
-                done.clear();
-            }
-            let mut next = components(target);
-            next.append(&mut todo);
-            todo = next;
-        }
-    }
-    Ok(done.join("/"))
+            .and_then(|entry| entry.target.as_deref())
+    };
+    follow(path, target).ok_or_else(|| LinkLoop {
+        path: path.to_owned(),
+    })
 }
 
 /// Where a file or link of the image lies: the links above it are followed, one at its own place
@@ -90,13 +67,6 @@ pub(in crate::recipe) fn lexical(path: &str) -> Option<String> {
         }
     }
     Some(parts.join("/"))
-}
-
-fn components(path: &str) -> VecDeque<String> {
-    path.split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-        .map(ToOwned::to_owned)
-        .collect()
 }
 
 #[cfg(test)]

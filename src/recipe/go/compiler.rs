@@ -5,9 +5,10 @@ use std::process::Command;
 
 use super::error::GoError;
 use super::options::Cgo;
-use super::toolchain::{Stat, on_path};
+use super::toolchain::Stat;
 use crate::digest::Digest;
 use crate::platform::Platform;
+use crate::program::on_path;
 use crate::recipe::Context;
 
 /// The compiler of one platform.
@@ -49,7 +50,8 @@ pub(super) fn find(
         }
     }
     for (name, arguments) in &choices {
-        if let Some(program) = on_path(context.env.get("PATH"), name) {
+        let path = context.env.get("PATH");
+        if let Some(program) = path.and_then(|path| on_path(path, name)) {
             let mut cc = program.to_string_lossy().into_owned();
             let version = version(context, &program, arguments)?;
             for argument in arguments {

@@ -9,7 +9,7 @@ use object::{Object, ObjectSection};
 use super::error::GoError;
 use super::options::Cgo;
 use super::steps::{OUTPUT, RULES};
-use crate::digest::{Digest, Hashing};
+use crate::digest::Digest;
 use crate::layer::{
     Content, Entry, EntryPath, Executable, Input, Inputs, LayerDescription, LayerError, LayerKey,
     LayerSource, LayerWriter, Node, Owner, StepKey,
@@ -85,7 +85,9 @@ impl LayerSource for GoBinary {
 
     fn output_key(&self, inputs: &Inputs) -> Result<Option<LayerKey>, LayerError> {
         let path = self.program(inputs)?;
-        let digest = digest(&path).map_err(|source| read_error(&path, source))?;
+        let digest = File::open(&path)
+            .and_then(Digest::of_reader)
+            .map_err(|source| read_error(&path, source))?;
         let key = LayerKey::new("go-binary-output", RULES)
             .with("binary", &digest)
             .with("path", self.path.as_str());
@@ -134,12 +136,6 @@ fn read_error(path: &Path, source: std::io::Error) -> LayerError {
         }
         .into(),
     )
-}
-
-fn digest(path: &Path) -> std::io::Result<Digest> {
-    let mut hashing = Hashing::new(std::io::sink());
-    std::io::copy(&mut File::open(path)?, &mut hashing)?;
-    Ok(hashing.finish().1)
 }
 
 /// Checks that a file is a program for its platform that its base can start.

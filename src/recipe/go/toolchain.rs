@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,6 +14,7 @@ use super::module::Module;
 use super::options::{GoOptions, ToolchainPolicy};
 use super::version::GoVersion;
 use crate::digest::Digest;
+use crate::program::on_path;
 use crate::store::Store;
 
 /// The go command that builds.
@@ -63,17 +64,6 @@ impl Stat {
     }
 }
 
-/// The first executable file of this name on a PATH; relative entries of PATH don't count.
-pub(super) fn on_path(path: Option<&OsString>, name: &str) -> Option<PathBuf> {
-    std::env::split_paths(path?)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join(name))
-        .find(|file| {
-            fs_err::metadata(file)
-                .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
-        })
-}
-
 impl Toolchain {
     /// Finds go by `recipe.go.go_bin` or PATH.
     pub(super) fn find(
@@ -85,7 +75,7 @@ impl Toolchain {
         let named = options.go_bin.clone().filter(|path| path.is_file());
         let first = match &options.go_bin {
             Some(_) => named,
-            None => on_path(env.get("PATH"), "go"),
+            None => env.get("PATH").and_then(|path| on_path(path, "go")),
         };
         let first = first.ok_or_else(|| GoError::None {
             module: module.go_mod.module.clone(),

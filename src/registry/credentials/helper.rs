@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::{LoginKind, Secret};
+use crate::program::on_path;
 
 const LIMIT: Duration = Duration::from_secs(10);
 const LARGEST: u64 = 1 << 16;
@@ -31,7 +31,7 @@ pub(super) fn get(
     if name.is_empty() || !name.chars().all(valid) {
         return Err("its name has characters other than A-Z a-z 0-9 _ -".to_owned());
     }
-    let program = find(&format!("docker-credential-{name}"), path)
+    let program = on_path(path, &format!("docker-credential-{name}"))
         .ok_or_else(|| "it is not on the PATH".to_owned())?;
     let mut child = Command::new(program)
         .arg("get")
@@ -70,14 +70,6 @@ pub(super) fn get(
         _ => LoginKind::Password(secret),
     };
     Ok(Some((answer.username, kind)))
-}
-
-/// Absolute folders of the PATH alone: `.` on it would run a program of the checkout.
-fn find(program: &str, path: &OsStr) -> Option<PathBuf> {
-    std::env::split_paths(path)
-        .filter(|dir| dir.is_absolute())
-        .map(|dir| dir.join(program))
-        .find(|file| file.is_file())
 }
 
 fn wait(child: &mut Child) -> Result<bool, String> {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use base64::Engine as _;
 
 use super::GitError;
+use crate::program::on_path;
 use crate::source::address::{GitUrl, scrub};
 
 /// Bytes of standard output that are kept; more is an error. A list of a million references fits.
@@ -62,14 +62,7 @@ impl<'a> Git<'a> {
     /// Finds `git` in the absolute folders of `PATH`.
     pub(super) fn find(env: &'a BTreeMap<String, OsString>) -> Result<Self, GitError> {
         let path = env.get("PATH").map_or(OsStr::new(""), OsString::as_os_str);
-        let program = path
-            .as_bytes()
-            .split(|byte| *byte == b':')
-            .map(|folder| Path::new(OsStr::from_bytes(folder)))
-            .filter(|folder| folder.is_absolute())
-            .map(|folder| folder.join("git"))
-            .find(|program| program.is_file())
-            .ok_or(GitError::Missing)?;
+        let program = on_path(path, "git").ok_or(GitError::Missing)?;
         Ok(Self { program, env })
     }
 
