@@ -19,13 +19,9 @@ pub fn facts(base: &Base, context: &BaseContext<'_>) -> Result<BaseFacts, BaseEr
         scan.add(&base.name, layer, &|layer| context.open_layer(layer))?;
     }
     let facts = scan.finish();
-    // A memo that can't be kept costs a second scan, nothing more.
-    if let Ok(memo) = serde_json::to_vec(&facts)
-        && let Err(error) = context.store.put_memo(&key, &memo)
-    {
-        context
-            .reporter
-            .warn("CACHE-WRITE", format!("facts of {}: {error}", base.name));
+    if let Ok(memo) = serde_json::to_vec(&facts) {
+        let what = format!("what base {} holds", base.name);
+        context.store.remember(&what, &key, &memo);
     }
     Ok(facts)
 }

@@ -210,9 +210,8 @@ impl BaseContext<'_> {
         }
         let mut memo = format!("{}\n", document.media_type).into_bytes();
         memo.extend_from_slice(&document.bytes);
-        self.store
-            .put_memo(&key, &memo)
-            .map_err(|error| BaseError::Source(error.into()))?;
+        let what = format!("the manifest of base {base}");
+        self.store.remember(&what, &key, &memo);
         Ok(document)
     }
 

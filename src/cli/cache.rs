@@ -1,8 +1,9 @@
 //! `karisimbi cache`
 
-use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 
+use super::output::Format;
 use super::{Global, Outcome, output, source};
 use crate::error::Coded;
 use crate::error::Exit;
@@ -52,15 +53,6 @@ enum Action {
         #[arg(long)]
         all: bool,
     },
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Format {
-    /// For people
-    #[default]
-    Text,
-    /// One JSON object
-    Json,
 }
 
 /// The cache had damaged files.

@@ -1,7 +1,8 @@
 //! `karisimbi detect`
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
+use super::output::Format;
 use super::source::SourceArgs;
 use super::{Global, Outcome, output};
 use crate::pipeline::{self, CacheUse};
@@ -16,15 +17,6 @@ pub(super) struct Detect {
     /// What stdout shows
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Format {
-    /// `go: go.mod (…)`
-    #[default]
-    Text,
-    /// One JSON object for each source
-    Json,
 }
 
 impl Detect {

@@ -1,9 +1,10 @@
 //! `karisimbi inspect`
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::output::Format;
 use super::session::{host, with_context};
 use super::{Global, Outcome, output};
 use crate::digest::Digest;
@@ -23,15 +24,6 @@ pub(super) struct Inspect {
     /// What stdout shows
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Format {
-    /// For people
-    #[default]
-    Text,
-    /// One JSON object
-    Json,
 }
 
 /// The JSON of `inspect --format json`.

@@ -21,6 +21,16 @@ pub(super) enum ProgressMode {
     Json,
 }
 
+/// What stdout shows (`--format`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// JSON
+    Json,
+}
+
 /// How much is shown (`-q`, `-v`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Volume {

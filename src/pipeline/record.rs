@@ -103,7 +103,10 @@ pub(super) fn make(
     let explanation = explain::last(&target, &session.store)
         .map(|last| explain::compare(&last, &now, &session.store));
     let memo = explain::encode(&now)?;
-    session.store.put_memo(&explain::memo_key(&target), &memo)?;
+    let key = explain::memo_key(&target);
+    session
+        .store
+        .remember("what this build was made of", &key, &memo);
     Ok(BuildRecord {
         version: 1,
         tool: format!("karisimbi {}", env!("CARGO_PKG_VERSION")),

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use crate::base::Target;
 pub use crate::deployment::FileMapping;
+use crate::digest::Digest;
 use crate::error::AnyError;
 use crate::layer::TreeDigest;
 use crate::plan::{Evidence, Notice, Plan, Step, StepOutcome};
@@ -17,7 +18,7 @@ use crate::platform::Platform;
 use crate::progress::Reporter;
 pub use crate::source::Revision;
 use crate::source::{SourceTree, listing};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 pub use self::spec::{SpecError, Specs};
 
@@ -76,18 +77,12 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// The digest of members of a tree; their listing is kept, so that `--explain` can name the
     /// files that changed.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub fn tree_digest(
-        &self,
-        tree: &SourceTree,
-        members: &[&crate::source::TreeFile],
-    ) -> Result<TreeDigest, StoreError> {
+    pub fn tree_digest(&self, members: &[&crate::source::TreeFile]) -> TreeDigest {
         let listing = listing::listing(members);
-        let digest = tree.digest(members);
-        self.store.put_memo(&digest.0, &listing)?;
-        Ok(digest)
+        let digest = Digest::of(&listing);
+        self.store
+            .remember("the list of source files", &digest, &listing);
+        TreeDigest(digest)
     }
 }
 

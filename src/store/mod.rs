@@ -196,6 +196,14 @@ impl Store {
             .map_err(|source| StoreError::explain(&place, value.len() as u64, source))
     }
 
+    /// Keeps a small result that saves time and nothing else: a failure is a CACHE-WRITE warning.
+    pub fn remember(&self, what: &str, key: &Digest, value: &[u8]) {
+        if let Err(error) = self.put_memo(key, value) {
+            let text = format!("{what} is not kept and will be found out again: {error}");
+            self.warn("CACHE-WRITE", text);
+        }
+    }
+
     /// A folder of the store, created: `go`, `git`, … Its mtime becomes the time of last use.
     ///
     /// # Errors

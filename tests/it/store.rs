@@ -100,6 +100,18 @@ fn flip(path: &Path, at: usize) {
 }
 
 #[test]
+fn a_memo_that_can_not_be_kept_is_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, warnings) = open(dir.path());
+    let memos = dir.path().join("memos");
+    std::fs::remove_dir(&memos).unwrap();
+    std::fs::write(&memos, "no folder").unwrap();
+    store.remember("the version of go", &Digest::of(b"m"), b"value");
+    let heard = warnings.take().join(" ");
+    assert!(heard.contains("the version of go is not kept"), "{heard}");
+}
+
+#[test]
 fn what_was_stored_is_found_again_by_the_next_process() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("a/cache");

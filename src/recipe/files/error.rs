@@ -5,7 +5,6 @@ use crate::error::{Coded, Exit};
 use crate::layer::LayerError;
 use crate::recipe::SpecError;
 use crate::source::SourceError;
-use crate::store::StoreError;
 
 /// Why files can't be put into an image.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +38,6 @@ pub enum FilesError {
     Source(#[from] SourceError),
     #[error(transparent)]
     Layer(#[from] LayerError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 impl Coded for FilesError {
@@ -56,7 +53,6 @@ impl Coded for FilesError {
             Self::Spec(error) => error.code(),
             Self::Source(error) => error.code(),
             Self::Layer(error) => error.code(),
-            Self::Store(error) => error.code(),
         }
     }
 
@@ -66,7 +62,6 @@ impl Coded for FilesError {
             Self::Spec(error) => error.exit(),
             Self::Source(error) => error.exit(),
             Self::Layer(error) => error.exit(),
-            Self::Store(error) => error.exit(),
             _ => Exit::Failed,
         }
     }
@@ -83,7 +78,6 @@ impl Coded for FilesError {
             Self::Spec(error) => return error.hint(),
             Self::Source(error) => return error.hint(),
             Self::Layer(error) => return error.hint(),
-            Self::Store(error) => return error.hint(),
             Self::Mapping { .. } | Self::Mode { .. } | Self::Option { .. } | Self::Loop(_) => {
                 return None;
             }

@@ -70,7 +70,7 @@ pub(in crate::recipe) fn layer(
         .map(|(from, to)| format!("{from} -> {to}"))
         .collect();
     let key = LayerKey::new("files", RULES)
-        .with("source", &context.tree_digest(tree, &members)?.0)
+        .with("source", &context.tree_digest(&members).0)
         .with("files", &shown.join(", "))
         .with("base-links", &moved.join(", "))
         .with("directories", &Digest::of(owned.join("\n").as_bytes()));

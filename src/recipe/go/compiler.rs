@@ -97,7 +97,9 @@ fn version(context: &Context<'_>, program: &Path, arguments: &[String]) -> Resul
         .map_err(failed)?;
     let said = String::from_utf8_lossy(&output.stdout);
     let version = said.lines().next().unwrap_or_default().to_owned();
-    context.store.put_memo(&key, version.as_bytes())?;
+    context
+        .store
+        .remember("the version of the C compiler", &key, version.as_bytes());
     Ok(version)
 }
 

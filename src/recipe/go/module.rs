@@ -186,7 +186,7 @@ impl Module {
             members = select(tree, &everything)?;
             links_leave(tree, &members, &everything)?;
         }
-        Ok(context.tree_digest(tree, &members)?)
+        Ok(context.tree_digest(&members))
     }
 
     /// Whether anything outside the source is required.

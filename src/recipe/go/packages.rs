@@ -112,7 +112,7 @@ fn list(workshop: &Workshop<'_>, targets: &[Target]) -> Result<Vec<Package>, GoE
     })?;
     // go read the source in place, maybe after a change that the key knows nothing of.
     workshop.tree.recheck(Some(store))?;
-    store.put_memo(&key, &bytes)?;
+    store.remember("the list of packages", &key, &bytes);
     Ok(parse_list(&memo.stdout))
 }
 

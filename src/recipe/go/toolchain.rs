@@ -99,7 +99,7 @@ impl Toolchain {
                 path: first,
                 source: error.into(),
             })?;
-            store.put_memo(&key, &bytes)?;
+            store.remember("the version of go", &key, &bytes);
         }
         Ok(toolchain)
     }

@@ -135,7 +135,8 @@ impl Cloning<'_> {
         };
         // A map of texts is always JSON.
         if let Ok(json) = serde_json::to_vec(&resolved) {
-            self.store.put_memo(&memo, &json)?;
+            let what = format!("the commit of {}", self.url());
+            self.store.remember(&what, &memo, &json);
         }
         Ok((resolved, root))
     }

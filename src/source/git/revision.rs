@@ -70,7 +70,8 @@ fn remembered_dirt(
     }
     let dirty = is_dirty(git, tree, commit)?;
     if let Some(store) = store {
-        store.put_memo(&key, if dirty { b"dirty" } else { b"clean" })?;
+        let value: &[u8] = if dirty { b"dirty" } else { b"clean" };
+        store.remember("the state of the work tree", &key, value);
     }
     Ok(dirty)
 }
