@@ -251,7 +251,7 @@ struct Linked {
 /// The recipe's flags, the configured ones, the version.
 fn linker_flags(workshop: &Workshop<'_>, hints: &Hints) -> Result<Linked, GoError> {
     let options = workshop.options;
-    let values = Values::new(workshop.build, workshop.context.env);
+    let values = Values::new(workshop.build);
     let mut flags = workshop.spec.build.ldflags.clone();
     for text in &options.ldflags {
         flags.push(values.render(text)?);

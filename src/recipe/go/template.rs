@@ -1,7 +1,6 @@
 //! The template subset of goreleaser and ko in linker flags.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 
 use super::error::GoError;
 use crate::recipe::{Options, Revision};
@@ -12,17 +11,18 @@ pub(super) struct Values<'a> {
     version: Option<&'a str>,
     revision: Option<&'a Revision>,
     created: Option<i64>,
-    env: &'a BTreeMap<String, OsString>,
+    /// `container.env`: what is declared. The environment of the process holds logins.
+    env: &'a BTreeMap<String, String>,
 }
 
 impl<'a> Values<'a> {
     /// Those of one build.
-    pub(super) fn new(options: &'a Options, env: &'a BTreeMap<String, OsString>) -> Self {
+    pub(super) fn new(options: &'a Options) -> Self {
         Self {
             version: options.version.as_deref(),
             revision: options.revision.as_ref(),
             created: options.created,
-            env,
+            env: &options.env,
         }
     }
 
@@ -85,8 +85,8 @@ impl<'a> Values<'a> {
                 Some(variable) => self
                     .env
                     .get(variable)
-                    .map(|value| value.to_string_lossy().into_owned())
-                    .ok_or("that variable is not set"),
+                    .cloned()
+                    .ok_or("that variable is not in container.env"),
                 None => Err("is not a value that the recipe knows"),
             },
         }
@@ -144,9 +144,9 @@ mod tests {
 
     #[test]
     fn values_come_from_the_commit_and_never_from_the_clock() {
-        let env = BTreeMap::from([("CHANNEL".to_owned(), OsString::from("beta"))]);
-        let options = options();
-        let values = Values::new(&options, &env);
+        let mut options = options();
+        options.env = BTreeMap::from([("CHANNEL".to_owned(), "beta".to_owned())]);
+        let values = Values::new(&options);
         for (template, rendered) in [
             ("-X main.v={{.Version}}", "-X main.v=1.2.3"),
             ("{{ .Tag }} {{- .ShortCommit -}}", "v1.2.3 0123456"),
@@ -175,7 +175,6 @@ mod tests {
 
     #[test]
     fn unknown_values_are_named() {
-        let env = BTreeMap::new();
         let bare = Options::default();
         for (template, said) in [
             ("{{.Nope}}", "{{.Nope}}: is not a value"),
@@ -188,23 +187,20 @@ mod tests {
                 "{{.Commit}}: the commit of the source is not known",
             ),
             ("{{.Date}}", "{{.Date}}: the commit"),
-            ("{{.Env.X}}", "{{.Env.X}}: that variable is not set"),
+            (
+                "{{.Env.X}}",
+                "{{.Env.X}}: that variable is not in container.env",
+            ),
             ("{{.Version", "is not closed"),
         ] {
-            let error = Values::new(&bare, &env)
-                .render(template)
-                .unwrap_err()
-                .to_string();
+            let error = Values::new(&bare).render(template).unwrap_err().to_string();
             assert!(error.contains(said), "{template}: {error}");
         }
-        assert_eq!(
-            Values::new(&bare, &env).render("{{.Version}}").unwrap(),
-            "dev"
-        );
+        assert_eq!(Values::new(&bare).render("{{.Version}}").unwrap(), "dev");
         let spaced = Options {
             version: Some("1 -X main.x=y".to_owned()),
             ..Options::default()
         };
-        assert!(Values::new(&spaced, &env).render("{{.Version}}").is_err());
+        assert!(Values::new(&spaced).render("{{.Version}}").is_err());
     }
 }
