@@ -87,8 +87,19 @@ impl Coded for InvalidName {
 
 fn invalid(text: &str, rule: impl Into<String>) -> InvalidName {
     InvalidName {
-        text: text.chars().take(300).collect(),
+        text: without_login(text).chars().take(300).collect(),
         rule: rule.into(),
+    }
+}
+
+/// Names are sometimes typed as addresses, with a login: no message may show its password.
+pub(crate) fn without_login(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((login, name)) if login.contains(':') && !name.starts_with("sha256:") => {
+            let scheme = login.find("//").map_or(0, |at| at + 2);
+            format!("{}…@{name}", &login[..scheme])
+        }
+        _ => text.to_owned(),
     }
 }
 
@@ -299,6 +310,12 @@ impl FromStr for Reference {
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let (rest, digest) = match text.split_once('@') {
+            Some((login, name)) if login.contains(':') && name.contains('/') => {
+                return Err(invalid(
+                    text,
+                    "a user and password don't belong in it; log in with docker login HOST",
+                ));
+            }
             Some((rest, digest)) => {
                 let digest = digest
                     .parse()
@@ -410,11 +427,15 @@ mod tests {
             ("h.example:99999/a", "the port"),
             ("h.example/a@sha256:00", "not a digest"),
             ("oci:", "path is missing"),
+            ("me:secret@h.example/a:v1", "\"…@h.example/a:v1\""),
+            ("https://me:secret@h.example/a:v1", "docker login"),
+            ("me:secret@h.example", "\"…@h.example\""),
             ("oci-archive:-", "only a docker-archive"),
             (&format!("oci:x@{}", Digest::of(b"")), "have tags"),
         ] {
             let error = text.parse::<ImageName>().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
+            assert!(!error.contains("secret"), "{text}: {error}");
         }
     }
 

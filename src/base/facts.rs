@@ -3,6 +3,7 @@
 use super::scan::Scan;
 use super::{Base, BaseContext, BaseError, BaseFacts};
 use crate::digest::Digest;
+use crate::layer::Descriptor;
 use crate::store::Store;
 
 /// The facts of a base: from the store when these layers were scanned before, else from their bytes.
@@ -26,14 +27,17 @@ pub fn facts(base: &Base, context: &BaseContext<'_>) -> Result<BaseFacts, BaseEr
     Ok(facts)
 }
 
-/// Digest and diff id of every layer: a config that lies about diff ids must not reach the facts
-/// of the base that it names.
+/// Media type, digest and diff id of every layer: a config that lies about diff ids, or a manifest
+/// about a compression, must not reach the facts of the base that it names.
 fn key(base: &Base) -> Digest {
     use std::fmt::Write as _;
     let mut text = "karisimbi base facts 1\n".to_owned();
     for layer in &base.layers {
         // Writing to a String can't fail.
-        let _infallible = writeln!(text, "{} {}", layer.descriptor.digest, layer.diff_id);
+        let Descriptor {
+            media_type, digest, ..
+        } = &layer.descriptor;
+        let _infallible = writeln!(text, "{media_type} {digest} {}", layer.diff_id);
     }
     Digest::of(text.as_bytes())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::BaseError;
-use crate::reference::{ImageName, Reference, Tag};
+use crate::reference::{ImageName, Reference, Tag, without_login};
 
 /// What `--base` and `base:` name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl FromStr for BaseName {
                 name: other.to_string(),
             }),
             Err(source) => Err(BaseError::Unknown {
-                name: text.chars().take(300).collect(),
+                name: without_login(text).chars().take(300).collect(),
                 source,
             }),
         }

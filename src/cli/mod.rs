@@ -23,11 +23,11 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::error::{AnyError, Coded, Exit};
-use crate::reference::InvalidName;
+use crate::reference::{InvalidName, without_login};
 use crate::settings::env::Environment;
 
 use output::ProgressMode;
@@ -190,11 +190,12 @@ fn usage(error: &clap::Error) -> ExitCode {
     let source = std::error::Error::source(error);
     let name = source.and_then(|source| source.downcast_ref::<InvalidName>());
     let code = name.map_or(USAGE, InvalidName::code);
-    output::usage_error(
-        code,
-        &error.render().to_string(),
-        name.and_then(InvalidName::hint),
-    );
+    let mut text = error.render().to_string();
+    // It quotes what was typed, which may hold a login.
+    if let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidValue) {
+        text = text.replace(typed, &without_login(typed));
+    }
+    output::usage_error(code, &text, name.and_then(InvalidName::hint));
     ExitCode::from(Exit::Usage as u8)
 }
 

@@ -104,6 +104,9 @@ impl Index {
         let Some((_, entry)) = found else {
             let mut present: Vec<String> = entries.iter().map(|(p, _)| p.to_string()).collect();
             present.dedup();
+            if present.is_empty() {
+                present.push("none that names its platform".to_owned());
+            }
             return Err(ImageError::Platform {
                 image: image.to_owned(),
                 wanted: wanted.to_string(),

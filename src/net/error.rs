@@ -160,6 +160,10 @@ impl Coded for NetError {
                 "pass --ca-file with the authority's certificate, or install it in the system's bundle"
                     .to_owned()
             }
+            Self::Tls { why, .. } if why.contains("of an authority") => {
+                "make one for the server: openssl req -x509 … -addext basicConstraints=critical,CA:FALSE"
+                    .to_owned()
+            }
             Self::Unreachable { proxy, .. } => {
                 format!("is the name right, and is a proxy needed (HTTPS_PROXY is {proxy})?")
             }
@@ -209,6 +213,10 @@ fn tls_words(cause: &rustls::Error) -> String {
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "was issued for another name".to_owned()
+        }
+        // What `openssl req -x509` makes when nothing else is said.
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "is that of an authority, which no server may use".to_owned()
         }
         other => format!("is not accepted: {other}"),
     }

@@ -150,6 +150,8 @@ impl Answer {
         match self.status.as_u16() {
             403 if self.says("quota") || self.says("upper limit") => policy(Policy::Quota),
             403 if self.says("read-only") || self.says("read only") => policy(Policy::ReadOnly),
+            // Distribution refuses so what its configuration forbids: maintenance, mirrors.
+            405 => policy(Policy::ReadOnly),
             403 if self.says("proxy project") => policy(Policy::ProxyProject),
             401 | 403 => RegistryError::Denied {
                 user: doing.user.clone(),

@@ -20,7 +20,7 @@ impl Policy {
         match self {
             Self::Immutable => "the tag is immutable and already exists",
             Self::Quota => "the project is full",
-            Self::ReadOnly => "the registry is in read-only mode",
+            Self::ReadOnly => "the registry is in read-only mode or a mirror",
             Self::ProxyProject => "the project is a proxy cache and takes no pushes",
             Self::Blocked => "a policy of the registry blocks this image",
         }
@@ -40,7 +40,9 @@ impl Policy {
         match self {
             Self::Immutable => "choose a new version; the image itself is uploaded",
             Self::Quota => "free space or ask for a higher quota",
-            Self::ReadOnly => "try again when its maintenance is over",
+            Self::ReadOnly => {
+                "try again when its maintenance is over; push to another registry if it is a mirror"
+            }
             Self::ProxyProject => "push to a normal project",
             Self::Blocked => "is a scan pending, were vulnerabilities found, or is it not signed?",
         }

@@ -183,8 +183,8 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 /// library is not compiled again.
 pub(crate) fn warm_compiler(from: &Path, cache: &Path) {
     std::fs::create_dir(cache).expect("a folder");
-    // Without the tag it would be a folder of somebody else, which is refused.
-    std::fs::copy(from.join("CACHEDIR.TAG"), cache.join("CACHEDIR.TAG")).expect("a tag");
+    // Without the tag it would be a folder of somebody else.
+    write(&cache.join("CACHEDIR.TAG"), karisimbi::store::CACHEDIR_TAG);
     copy(&from.join("go"), cache);
 }
 

@@ -26,10 +26,11 @@ const PUT: (&str, &str) = ("PUT", UPLOAD);
 const TAG: (&str, &str) = ("PUT", "/manifests/v1");
 
 #[rustfmt::skip]
-const REFUSALS: [Refusal; 15] = [
+const REFUSALS: [Refusal; 16] = [
     (TAG, Fault::Says(412, "PRECONDITION", "configured as immutable."), "REG-IMMUTABLE", Exit::Policy, "app:v1: the tag is immutable"),
     (OPEN, Fault::Says(403, "DENIED", "adding 3 MiB will exceed the configured upper limit"), "REG-QUOTA", Exit::Policy, "upper limit"),
     (OPEN, Fault::Says(403, "DENIED", "The system is in read only mode"), "REG-READ-ONLY", Exit::Policy, "read-only"),
+    (OPEN, Fault::Says(405, "UNSUPPORTED", "The operation is unsupported."), "REG-READ-ONLY", Exit::Policy, "read-only"),
     (OPEN, Fault::Says(403, "DENIED", "can not push artifact to a proxy project"), "REG-PROXY-PROJECT", Exit::Policy, "proxy cache"),
     (OPEN, Fault::Says(403, "DENIED", "requested access is denied"), "REG-DENIED", Exit::Denied, "may not push to 127"),
     (TAG, Fault::Says(400, "MANIFEST_INVALID", "bad"), "REG-MANIFEST", Exit::Registry, "rejected the manifest"),

@@ -283,3 +283,24 @@ fn the_next_step_is_a_command_that_works_as_it_is() {
     let wanted = r"karisimbi copy 'oci:it'\''s here:v1' HOST/PROJECT/app:dev";
     assert!(stderr.contains(wanted), "{stderr}");
 }
+
+#[test]
+fn no_message_repeats_a_login_that_was_typed_into_a_name() {
+    let bench = Bench::new();
+    let name = "me:secret@registry.example/a/b:v1";
+    let address = format!("https://{name}");
+    for args in [
+        &["build", "app", "-t", name, "--push"][..],
+        &["build", "app", "-o", name],
+        &["build", "app", "--recipe", "files", "--base", name],
+        &["tag", name, "v2"],
+        &["verify", name],
+        &["verify", &address],
+        &["copy", name, "oci:out"],
+    ] {
+        let (exit, stderr) = fail(&mut bench.command(args));
+        assert_eq!(exit, 2, "{args:?}: {stderr}");
+        assert!(stderr.contains("docker login"), "{args:?}: {stderr}");
+        assert!(!stderr.contains("secret"), "{args:?}: {stderr}");
+    }
+}

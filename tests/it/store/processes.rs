@@ -9,17 +9,16 @@ use karisimbi::digest::Digest;
 use super::{blob_file, contents, key, open, put};
 use crate::support;
 
-/// Runs [`child`] of this test binary in a process of its own.
-fn spawn(root: &Path, act: &str) -> Child {
+/// Runs [`act`] in a process of its own: this test program, running one test that acts as told.
+fn spawn(root: &Path, role: &str) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "store::processes::child",
-            "--ignored",
+            "store::processes::processes_at_once_share_a_store",
             "--nocapture",
         ])
         .env("STORE_TEST_ROOT", root)
-        .env("STORE_TEST_ACT", act)
+        .env("STORE_TEST_ACT", role)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap()
@@ -35,18 +34,16 @@ fn await_ready(child: &mut Child) {
     assert!(ready, "the child ended early");
 }
 
-#[test]
-#[ignore = "the other process of the tests below, which run it"]
+/// The other process of the tests below.
 #[expect(clippy::print_stdout, reason = "the parent waits for the line")]
-fn child() {
-    let root = PathBuf::from(std::env::var_os("STORE_TEST_ROOT").expect("run by a test"));
-    let act = std::env::var("STORE_TEST_ACT").unwrap();
+fn act(role: &str) {
+    let root = PathBuf::from(std::env::var_os("STORE_TEST_ROOT").expect("set by the parent"));
     let (store, warnings) = open(&root);
     let wait = || {
         println!("\nready");
         std::thread::sleep(std::time::Duration::from_mins(1));
     };
-    match act.as_str() {
+    match role {
         "die between blob and record" => {
             store.put_blob(&contents("one")).unwrap();
             let mut writer = store.blob_writer().unwrap();
@@ -102,6 +99,9 @@ fn kill_9_between_blob_and_record_leaves_a_sound_store() {
 
 #[test]
 fn processes_at_once_share_a_store() {
+    if let Ok(role) = std::env::var("STORE_TEST_ACT") {
+        return act(&role);
+    }
     let dir = tempfile::tempdir().unwrap();
     let children: Vec<Child> = (0..3).map(|_| spawn(dir.path(), "build")).collect();
     for child in children {
