@@ -279,38 +279,48 @@ fn used_folder(folder: PathBuf) -> Result<PathBuf, StoreError> {
 }
 
 /// Makes sure that everything in a folder is ours to sweep, prune and clear: it carries our tag
-/// and is no layout, or it is empty and gets the tag before anything else.
+/// and is no layout, or has all our folders and a damaged tag, or it is empty and gets the tag
+/// before anything else.
 fn claim(root: &Path) -> Result<(), StoreError> {
     let tag = root.join("CACHEDIR.TAG");
-    let failed = |source| StoreError::explain(root, 0, source);
     match fs::read(&tag) {
-        // An empty tag is being written by another process, or its writer was killed.
-        Ok(found) if found == CACHEDIR_TAG.as_bytes() || found.is_empty() => {
-            if root.join("oci-layout").exists() {
-                return Err(foreign(root, "oci-layout".as_ref()));
-            }
-            if !found.is_empty() {
-                return Ok(());
-            }
+        Ok(found) if found == CACHEDIR_TAG.as_bytes() => {
+            return if root.join("oci-layout").exists() {
+                Err(foreign(root, "oci-layout".as_ref()))
+            } else {
+                Ok(())
+            };
         }
-        Ok(_) => return Err(foreign(root, "CACHEDIR.TAG".as_ref())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            for entry in fs::read_dir(root).map_err(failed)? {
-                let name = entry.map_err(failed)?.file_name();
-                // The root of a volume; a tag that another process wrote since.
-                if name != "lost+found" && name != "CACHEDIR.TAG" {
-                    // A store of another process that was quicker than this listing.
-                    return if tag.exists() {
-                        claim(root)
-                    } else {
-                        Err(foreign(root, &name))
-                    };
-                }
-            }
-        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(source) => return Err(StoreError::explain(&tag, 0, source)),
     }
+    if !FOLDERS.iter().all(|folder| root.join(folder).is_dir()) {
+        refuse_contents(root)?;
+    }
     fs::write(&tag, CACHEDIR_TAG).map_err(|source| StoreError::explain(&tag, 0, source))
+}
+
+/// An error for a folder that holds more than what the root of a volume may have, and what
+/// another process, which is making the same store, may have written by now.
+fn refuse_contents(root: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::explain(root, 0, source);
+    for entry in fs::read_dir(root).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let tag = name == "CACHEDIR.TAG"
+            && fs::read(root.join(&name))
+                .is_ok_and(|found| found.is_empty() || found == CACHEDIR_TAG.as_bytes());
+        if name != "lost+found" && !tag {
+            let made = fs::read(root.join("CACHEDIR.TAG"))
+                .is_ok_and(|found| found == CACHEDIR_TAG.as_bytes());
+            return if made {
+                Ok(())
+            } else {
+                Err(foreign(root, &name))
+            };
+        }
+    }
+    Ok(())
 }
 
 fn foreign(root: &Path, name: &std::ffi::OsStr) -> StoreError {
