@@ -78,6 +78,7 @@ pub fn audit(
     audit_elf::audit(target, layers, &tree, started, &mut findings);
     user(target, layers, &process, &mut findings);
     links(&tree, layers, &mut findings);
+    removed(&tree, layers, &mut findings);
     secrets(layers, &mut findings);
     Ok(findings)
 }
@@ -259,6 +260,25 @@ fn links(tree: &Tree<'_>, layers: &[&LayerSummary], findings: &mut Vec<Finding>)
                 listed(&paths)
             ),
             format!("put the files below {}", escape(target.as_bytes())),
+        ));
+    }
+}
+
+/// Entries that take away what other files of the base need; those of one place are one finding.
+fn removed(tree: &Tree<'_>, layers: &[&LayerSummary], findings: &mut Vec<Finding>) {
+    let entries = layers.iter().flat_map(|layer| &layer.entries);
+    let places: BTreeMap<String, &EntrySummary> = entries
+        .filter_map(|entry| Some((tree.removed(entry)?, entry)))
+        .collect();
+    for (place, entry) in places {
+        findings.push(Finding::error(
+            "BASE-REMOVED",
+            format!(
+                "/{} would remove /{} of the base, which is of another kind",
+                escape(entry.path.as_bytes()),
+                escape(place.as_bytes())
+            ),
+            "put it at another path",
         ));
     }
 }

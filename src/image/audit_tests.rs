@@ -309,3 +309,40 @@ fn everything_is_reported_at_once() {
         "the image holds what looks like secrets: /app/.env, /app/id_rsa"
     );
 }
+
+#[test]
+fn nothing_of_the_base_is_removed() {
+    let base = [
+        ("bin", "lusr/bin"),
+        ("etc", "d"),
+        ("etc/passwd", "f"),
+        ("tmp", "d"),
+        ("usr", "d"),
+        ("usr/bin", "d"),
+        ("usr/bin/sh", "x"),
+    ];
+    for (ours, kind, removed) in [
+        ("usr", "x", Some("/usr")),
+        ("usr", "lapp", Some("/usr")),
+        ("bin", "x", Some("/bin")),
+        ("etc/passwd/app", "x", Some("/etc/passwd")),
+        ("usr/bin/sh", "d", Some("/usr/bin/sh")),
+        ("bin", "lusr/bin", None),
+        ("tmp", "lvar/tmp", None),
+        ("etc/passwd", "f", None),
+        ("usr/bin/app", "x", None),
+        ("usr", "d", None),
+    ] {
+        let findings = check(&base, &[(ours, kind), ("run", "x")], &["/run"]);
+        let of_base = |finding: &&Finding| finding.code == "BASE-REMOVED";
+        let found = findings.iter().find(of_base);
+        let text = found.map(|finding| finding.text.clone());
+        let wanted = removed.map(|path| format!("would remove {path} of the base"));
+        let same = match (&text, &wanted) {
+            (Some(text), Some(wanted)) => text.contains(wanted),
+            (None, None) => true,
+            _ => false,
+        };
+        assert!(same, "{ours} {kind}: {findings:?}");
+    }
+}

@@ -96,6 +96,34 @@ impl<'a> Tree<'a> {
         replaced.then_some(below)
     }
 
+    /// What of the base an entry of ours would remove: a folder with all that is in it, maybe
+    /// reached by a link, under a file of ours, or a file that becomes a folder of ours.
+    pub(super) fn removed(&self, entry: &EntrySummary) -> Option<String> {
+        let is_file = |kind| matches!(kind, EntryKind::File | EntryKind::Executable);
+        let file = |path: &&str| {
+            let below = self.base.get(*path);
+            below.is_some_and(|below| is_file(below.kind))
+        };
+        let slashes = entry.path.match_indices('/').map(|(index, _)| index);
+        if let Some(path) = slashes.map(|end| &entry.path[..end]).find(file) {
+            return Some(path.to_owned());
+        }
+        if entry.kind == EntryKind::Directory {
+            return file(&entry.path.as_str()).then(|| entry.path.clone());
+        }
+        let alone = Self {
+            base: self.base,
+            ours: BTreeMap::new(),
+        };
+        let folder = alone.has_children(&entry.path)
+            // A link of ours in place of a link is another way to the same, as on merged /usr.
+            || (is_file(entry.kind)
+                && alone
+                    .find(&entry.path)
+                    .is_some_and(|found| found.kind == EntryKind::Directory));
+        folder.then(|| entry.path.clone())
+    }
+
     /// The last components of all paths, for names that a loader searches in many folders.
     pub(super) fn names(&self) -> BTreeSet<&'a str> {
         let ours = self.ours.keys().copied();

@@ -65,22 +65,6 @@ const FOLDERS: [&str; 9] = [
     "tmp",
 ];
 
-/// Everything that lies at the top of a store.
-const OURS: [&str; 12] = [
-    "CACHEDIR.TAG",
-    "blobs",
-    "stamps",
-    "records",
-    "memos",
-    "steps",
-    "stat",
-    "git",
-    "go",
-    "locks",
-    "tmp",
-    "lock",
-];
-
 /// A store on this disk; safe under concurrent processes and kill -9.
 pub struct Store {
     root: PathBuf,
@@ -303,48 +287,48 @@ fn used_folder(folder: PathBuf) -> Result<PathBuf, StoreError> {
 }
 
 /// Makes sure that everything in a folder is ours to sweep, prune and clear: it carries our tag
-/// and is no layout, or it is empty and gets the tag before anything else.
+/// and is no layout, or has all our folders and a damaged tag, or it is empty and gets the tag
+/// before anything else.
 fn claim(root: &Path) -> Result<(), StoreError> {
     let tag = root.join("CACHEDIR.TAG");
-    let found = match fs::read(&tag) {
-        Ok(found) => Some(found),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(source) => return Err(StoreError::explain(&tag, 0, source)),
-    };
-    if found.as_deref() == Some(CACHEDIR_TAG.as_bytes()) {
-        let layout = root.join("oci-layout").exists();
-        return if layout {
-            Err(foreign(root, "oci-layout".as_ref()))
-        } else {
-            Ok(())
-        };
-    }
-    // No tag, an empty one (its writer was killed, or is writing it now), or a damaged one: only
-    // a store has this folder, and a store holds nothing else.
-    let is_store = root.join("records").is_dir();
-    for entry in fs::read_dir(root).map_err(|source| StoreError::explain(root, 0, source))? {
-        let name = entry
-            .map_err(|source| StoreError::explain(root, 0, source))?
-            .file_name();
-        let ours = is_store && OURS.iter().any(|ours| name == *ours);
-        // The root of a volume has the first; the second is being written.
-        if ours || name == "lost+found" || (name == "CACHEDIR.TAG" && is_new(found.as_deref())) {
-            continue;
+    match fs::read(&tag) {
+        Ok(found) if found == CACHEDIR_TAG.as_bytes() => {
+            return if root.join("oci-layout").exists() {
+                Err(foreign(root, "oci-layout".as_ref()))
+            } else {
+                Ok(())
+            };
         }
-        // A store of another process that was quicker than this listing.
-        let now = fs::read(&tag).unwrap_or_default();
-        return if now == CACHEDIR_TAG.as_bytes() {
-            claim(root)
-        } else {
-            Err(foreign(root, &name))
-        };
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(source) => return Err(StoreError::explain(&tag, 0, source)),
+    }
+    if !FOLDERS.iter().all(|folder| root.join(folder).is_dir()) {
+        refuse_contents(root)?;
     }
     fs::write(&tag, CACHEDIR_TAG).map_err(|source| StoreError::explain(&tag, 0, source))
 }
 
-/// Whether a tag is one that nobody has written yet.
-fn is_new(tag: Option<&[u8]>) -> bool {
-    tag.is_none_or(<[u8]>::is_empty)
+/// An error for a folder that holds more than what the root of a volume may have, and what
+/// another process, which is making the same store, may have written by now.
+fn refuse_contents(root: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::explain(root, 0, source);
+    for entry in fs::read_dir(root).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let tag = name == "CACHEDIR.TAG"
+            && fs::read(root.join(&name))
+                .is_ok_and(|found| found.is_empty() || found == CACHEDIR_TAG.as_bytes());
+        if name != "lost+found" && !tag {
+            let made = fs::read(root.join("CACHEDIR.TAG"))
+                .is_ok_and(|found| found == CACHEDIR_TAG.as_bytes());
+            return if made {
+                Ok(())
+            } else {
+                Err(foreign(root, &name))
+            };
+        }
+    }
+    Ok(())
 }
 
 fn foreign(root: &Path, name: &std::ffi::OsStr) -> StoreError {
