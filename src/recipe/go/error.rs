@@ -1,11 +1,12 @@
 //! The errors of the Go recipe, with the codes of docs/guides/go.md.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::candidate::Candidate;
 use super::failure::{Reason, RunFailure};
 use crate::error::{Coded, Exit};
+use crate::program::RunError;
 use crate::recipe::SpecError;
 use crate::source::SourceError;
 use crate::store::StoreError;
@@ -20,6 +21,8 @@ pub enum GoError {
     Toolchain { path: PathBuf, source: io::Error },
     #[error("{path}: is not a go command: {said}")]
     NotGo { path: PathBuf, said: String },
+    #[error("{0}")]
+    Stopped(String),
     #[error("{file}:{line}: the module needs go {wanted}, this machine has go {host}")]
     Old {
         file: String,
@@ -99,6 +102,19 @@ pub enum GoError {
     Files(#[from] crate::recipe::files::FilesError),
 }
 
+impl GoError {
+    /// Of a program that gave no outcome.
+    pub(super) fn of_run(program: &Path, error: RunError) -> Self {
+        match error {
+            RunError::Io(source) => Self::Toolchain {
+                path: program.to_owned(),
+                source,
+            },
+            RunError::Stopped(what) => Self::Stopped(what),
+        }
+    }
+}
+
 fn shown_folder(directory: &str) -> String {
     if directory.is_empty() {
         "the source".to_owned()
@@ -122,6 +138,7 @@ impl Coded for GoError {
     fn code(&self) -> &'static str {
         match self {
             Self::None { .. } | Self::Toolchain { .. } | Self::NotGo { .. } => "GO-NONE",
+            Self::Stopped(_) => "GO-TIMEOUT",
             Self::Old { .. } => "GO-OLD",
             Self::Parse { .. } => "GO-MOD",
             Self::NoModule { .. } | Self::Modules { .. } => "GO-MODULES",
@@ -172,6 +189,10 @@ impl Coded for GoError {
             }
             Self::Toolchain { .. } | Self::NotGo { .. } => {
                 "repair that installation, or set recipe.go.go_bin to another".to_owned()
+            }
+            Self::Stopped(_) => {
+                "run it by hand to see what it waits for; recipe.go.go_bin names another go"
+                    .to_owned()
             }
             Self::Old { .. } => old_hint(),
             Self::NoModule { .. } | Self::Modules { .. } => {

@@ -1,6 +1,7 @@
 //! The packages of the module, asked of `go list` once for each state of the source.
 
 use std::process::Command;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,7 @@ use crate::base::Target;
 use crate::digest::Digest;
 use crate::plan::{Argument, Step, StepOutcome};
 use crate::platform::Platform;
+use crate::program::{self, Limits};
 
 /// A package as `go list` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,13 @@ fn parse_list(stdout: &str) -> Vec<Package> {
 
 /// The format given to `go list -e -find -f`.
 pub(super) const LIST_FORMAT: &str = "{{.Name}}\t{{.ImportPath}}";
+
+/// What the list may take: a toolchain may be downloaded first, and a source may hold tens of
+/// thousands of packages.
+const LIST_LIMITS: Limits = Limits {
+    time: Duration::from_secs(600),
+    output: 64 << 20,
+};
 
 /// Modules named in a hint.
 const NAMED_MODULES: usize = 12;
@@ -123,7 +132,8 @@ fn run(step: &Step) -> Result<StepOutcome, GoError> {
         Argument::Text(value) | Argument::Secret(value) => value.clone(),
         Argument::Output(name) => name.into(),
     };
-    let output = Command::new(&step.program)
+    let mut command = Command::new(&step.program);
+    command
         .args(step.args.iter().map(value))
         .env_clear()
         .envs(
@@ -131,13 +141,9 @@ fn run(step: &Step) -> Result<StepOutcome, GoError> {
                 .iter()
                 .map(|(name, argument)| (name, value(argument))),
         )
-        .current_dir(&step.directory)
-        .stdin(std::process::Stdio::null())
-        .output()
-        .map_err(|source| GoError::Toolchain {
-            path: step.program.clone(),
-            source,
-        })?;
+        .current_dir(&step.directory);
+    let output = program::run(&mut command, LIST_LIMITS)
+        .map_err(|error| GoError::of_run(&step.program, error))?;
     Ok(StepOutcome {
         code: output.status.code(),
         signal: output.status.signal(),

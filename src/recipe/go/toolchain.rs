@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +15,14 @@ use super::module::Module;
 use super::options::{GoOptions, ToolchainPolicy};
 use super::version::GoVersion;
 use crate::digest::Digest;
-use crate::program::on_path;
+use crate::program::{Limits, on_path, run};
 use crate::store::Store;
+
+/// What a question for a version may take. A busy machine starts go in seconds.
+pub(super) const QUESTION: Limits = Limits {
+    time: Duration::from_secs(60),
+    output: 1 << 20,
+};
 
 /// The go command that builds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,18 +159,15 @@ fn memo_key(first: &Path) -> Digest {
 
 /// Asks a go command, or a shim of one, where the real one is and which version.
 fn ask(first: &Path, env: &BTreeMap<String, OsString>) -> Result<Toolchain, GoError> {
-    let output = Command::new(first)
+    let mut command = Command::new(first);
+    command
         .args(["env", "GOROOT", "GOVERSION"])
         .env_clear()
         .envs(env)
         .envs([("GOENV", "off"), ("GOTOOLCHAIN", "local"), ("GOFLAGS", "")])
         // A folder without go.mod: the answer is the machine's, not the source's.
-        .current_dir("/")
-        .output()
-        .map_err(|source| GoError::Toolchain {
-            path: first.to_owned(),
-            source,
-        })?;
+        .current_dir("/");
+    let output = run(&mut command, QUESTION).map_err(|error| GoError::of_run(first, error))?;
     let said = String::from_utf8_lossy(&output.stdout);
     let mut lines = said.lines().map(str::trim);
     let (root, version) = (

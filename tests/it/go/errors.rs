@@ -25,6 +25,44 @@ fn go_none() {
 }
 
 #[test]
+fn go_timeout() {
+    let folder = source(&[("go.mod", "module example.org/x\n"), ("main.go", MAIN)]);
+    let endless = tool("yes").get_program().to_owned();
+    // Only an absolute path is taken.
+    let endless = ["/usr/bin", "/bin"]
+        .map(|bin| std::path::Path::new(bin).join(&endless))
+        .into_iter()
+        .find(|path| path.is_file())
+        .unwrap();
+    let endless = endless.to_str().unwrap();
+    let error = Workbench::new().error(folder.path(), &option("go_bin", endless));
+    assert_says(
+        &error,
+        "GO-TIMEOUT",
+        &[
+            endless,
+            "env GOROOT GOVERSION",
+            "printed more than",
+            "go_bin",
+        ],
+    );
+    // A compiler as well: its first line would have been enough.
+    let bin = tempfile::tempdir().unwrap();
+    let script = bin.path().join("script");
+    write(&script, "#!/bin/sh\nexec yes\n");
+    // Written by another process, so that no child of this one holds it open for writing.
+    let gcc = bin.path().join("gcc");
+    run(tool("install").args(["-m", "755"]).arg(&script).arg(&gcc));
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", bin.path().display());
+    let bench = Workbench::new().with("PATH", path);
+    let cgo = folder.path().join("main.go");
+    write(&cgo, "package main\n\nimport \"C\"\n\nfunc main() {}\n");
+    let error = bench.error(folder.path(), &option("cgo", "dynamic"));
+    assert_says(&error, "GO-TIMEOUT", &["gcc --version", "was stopped"]);
+}
+
+#[test]
 fn go_old_and_toolchain_downloads() {
     let old = source(&[
         ("go.mod", "module example.org/x\n\ngo 1.99\n"),
