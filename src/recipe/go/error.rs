@@ -3,7 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::candidate::Candidate;
+use super::candidate::{Candidate, Verdict};
+use super::excluded;
 use super::failure::{Reason, RunFailure};
 use crate::error::{Coded, Exit};
 use crate::program::RunError;
@@ -250,6 +251,9 @@ fn main_hint(candidates: &[Candidate], modules: &[String]) -> String {
             ),
         };
     }
+    if let Some(hint) = candidates.iter().find_map(left_out_hint) {
+        return hint;
+    }
     let path = candidates
         .iter()
         .find(|candidate| candidate.verdict.is_kept())
@@ -258,4 +262,18 @@ fn main_hint(candidates: &[Candidate], modules: &[String]) -> String {
     format!(
         "choose one in deployment.yaml:\n  recipe:\n    go:\n      main: {path}\nor: --set recipe.go.main={path}"
     )
+}
+
+/// What brings back a command that go leaves out.
+fn left_out_hint(candidate: &Candidate) -> Option<String> {
+    match &candidate.verdict {
+        Verdict::Tags { constraint, .. } => Some(match excluded::tags(constraint).as_str() {
+            "" => format!("change recipe.go.tags so that `{constraint}` is true"),
+            tags => format!("set its build tags: --set recipe.go.tags={tags}"),
+        }),
+        Verdict::Cgo { .. } => Some(
+            "set recipe.go.cgo: static (musl-gcc or zig), or dynamic with the base cc".to_owned(),
+        ),
+        Verdict::Kept | Verdict::Dropped(_) | Verdict::Tool => None,
+    }
 }

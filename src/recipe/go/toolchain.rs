@@ -20,7 +20,7 @@ use crate::store::Store;
 
 /// What a question for a version may take. A busy machine starts go in seconds.
 pub(super) const QUESTION: Limits = Limits {
-    time: Duration::from_secs(60),
+    time: Duration::from_mins(1),
     output: 1 << 20,
 };
 

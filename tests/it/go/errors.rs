@@ -128,6 +128,64 @@ fn go_main_and_go_notmain() {
 }
 
 #[test]
+fn go_main_names_what_go_leaves_out() {
+    const TAGGED: &str = "//go:build prod && linux\n\npackage main\n\nfunc main() {}\n";
+    const CGO: &str = "package main\n\n/*\nint x;\n*/\nimport \"C\"\n\nfunc main() {}\n";
+    const SCRIPT: &str = "//go:build ignore\n\npackage main\n\nfunc main() {}\n";
+    let mod_file = ("go.mod", "module example.org/x\n\ngo 1.25\n");
+    let bench = Workbench::new();
+    let prod = "cmd/a/main.go says //go:build prod && linux";
+    let cgo = "main.go needs cgo, which is off";
+    for (path, text, main, says) in [
+        ("cmd/a/main.go", TAGGED, None, [prod, "recipe.go.tags=prod"]),
+        ("main.go", CGO, None, [cgo, "recipe.go.cgo: static"]),
+        (
+            "cmd/a/main.go",
+            TAGGED,
+            Some("./cmd/a"),
+            [prod, "recipe.go.tags=prod"],
+        ),
+        (
+            "cmd/a/main.go",
+            TAGGED,
+            Some("example.org/x/cmd/a"),
+            [prod, "recipe.go.tags=prod"],
+        ),
+        (
+            "main.go",
+            CGO,
+            Some("example.org/x"),
+            [cgo, "recipe.go.cgo: static"],
+        ),
+        ("main.go", CGO, Some("."), [cgo, "recipe.go.cgo: static"]),
+    ] {
+        let folder = source(&[mod_file, (path, text), ("lib/gen.go", SCRIPT)]);
+        let options = main.map_or_else(none, |main| option("main", main));
+        let error = bench.error(folder.path(), &options);
+        assert_says(&error, "GO-MAIN", &says);
+        assert!(!error.to_string().contains("gen.go"), "{error}");
+        assert!(!error.to_string().contains("no package main"), "{error}");
+    }
+    // A folder with a package of its own is no command that is left out.
+    let folder = source(&[mod_file, ("x.go", "package x\n"), ("main.go", TAGGED)]);
+    let error = bench.error(folder.path(), &none());
+    assert_says(&error, "GO-MAIN", &["no package main"]);
+    // As hinted.
+    let folder = source(&[mod_file, ("cmd/a/main.go", TAGGED)]);
+    assert!(bench.plan(folder.path(), &option("tags", "prod")).is_ok());
+    // Another command that could be meant is enough.
+    let folder = source(&[
+        mod_file,
+        ("cmd/a/main.go", TAGGED),
+        ("b/main.go", MAIN),
+        ("c/main.go", MAIN),
+    ]);
+    let error = bench.error(folder.path(), &none());
+    assert_says(&error, "GO-MAIN", &["2 commands"]);
+    assert!(!error.to_string().contains("left out"), "{error}");
+}
+
+#[test]
 fn an_archive_is_not_taken_for_a_program() {
     let bench = Workbench::new();
     let folder = source(&[
