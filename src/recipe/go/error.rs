@@ -196,6 +196,9 @@ impl Coded for GoError {
                     .to_owned()
             }
             Self::Old { .. } => old_hint(),
+            Self::Parse { file, .. } => {
+                format!("correct that line of {file} in the repository: https://go.dev/ref/mod")
+            }
             Self::NoModule { .. } | Self::Modules { .. } => {
                 "choose the folder of the module: --directory DIR (source.directory)".to_owned()
             }
@@ -225,8 +228,7 @@ impl Coded for GoError {
             Self::Store(error) => return error.hint(),
             Self::Layer(error) => return error.hint(),
             Self::Files(error) => return error.hint(),
-            Self::Parse { .. }
-            | Self::Machine { .. }
+            Self::Machine { .. }
             | Self::Option { .. }
             | Self::Template { .. }
             | Self::Platform { .. }
