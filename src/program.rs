@@ -1,8 +1,12 @@
 //! Programs of this machine.
 
+mod run;
+
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+
+pub(crate) use self::run::{Limits, RunError, run};
 
 /// The first executable file of this name on a PATH. Relative folders don't count: `.` on it would
 /// run a program of the source.

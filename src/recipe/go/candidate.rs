@@ -22,12 +22,24 @@ pub enum Verdict {
     Dropped(String),
     /// Named by a `tool` line of go.mod.
     Tool,
+    /// Left out by go: this file asks for build tags.
+    Tags {
+        /// Its path in the source.
+        file: String,
+        /// What stands after `//go:build`.
+        constraint: String,
+    },
+    /// Left out by go: this file needs cgo, which is off.
+    Cgo {
+        /// Its path in the source.
+        file: String,
+    },
 }
 
 impl Verdict {
     /// Whether it could be chosen.
     pub(super) fn is_kept(&self) -> bool {
-        !matches!(self, Self::Dropped(_))
+        matches!(self, Self::Kept | Self::Tool)
     }
 }
 
@@ -37,6 +49,10 @@ impl fmt::Display for Verdict {
             Self::Kept => f.write_str("kept"),
             Self::Dropped(part) => write!(f, "dropped: lies in a folder named {part}"),
             Self::Tool => f.write_str("a tool line of go.mod"),
+            Self::Tags { file, constraint } => {
+                write!(f, "left out: {file} says //go:build {constraint}")
+            }
+            Self::Cgo { file } => write!(f, "left out: {file} needs cgo, which is off"),
         }
     }
 }

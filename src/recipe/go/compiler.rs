@@ -5,10 +5,10 @@ use std::process::Command;
 
 use super::error::GoError;
 use super::options::Cgo;
-use super::toolchain::Stat;
+use super::toolchain::{QUESTION, Stat};
 use crate::digest::Digest;
 use crate::platform::Platform;
-use crate::program::on_path;
+use crate::program::{on_path, run};
 use crate::recipe::Context;
 
 /// The compiler of one platform.
@@ -84,17 +84,13 @@ fn version(context: &Context<'_>, program: &Path, arguments: &[String]) -> Resul
     {
         return Ok(known);
     }
-    let failed = |source| GoError::Toolchain {
-        path: program.to_owned(),
-        source,
-    };
-    let output = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .arg("--version")
         .env_clear()
-        .envs(context.env.get("PATH").map(|path| ("PATH", path)))
-        .output()
-        .map_err(failed)?;
+        .envs(context.env.get("PATH").map(|path| ("PATH", path)));
+    let output = run(&mut command, QUESTION).map_err(|error| GoError::of_run(program, error))?;
     let said = String::from_utf8_lossy(&output.stdout);
     let version = said.lines().next().unwrap_or_default().to_owned();
     context

@@ -1,11 +1,13 @@
 //! The errors of the Go recipe, with the codes of docs/guides/go.md.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::candidate::Candidate;
+use super::candidate::{Candidate, Verdict};
+use super::excluded;
 use super::failure::{Reason, RunFailure};
 use crate::error::{Coded, Exit};
+use crate::program::RunError;
 use crate::recipe::SpecError;
 use crate::source::SourceError;
 use crate::store::StoreError;
@@ -20,6 +22,8 @@ pub enum GoError {
     Toolchain { path: PathBuf, source: io::Error },
     #[error("{path}: is not a go command: {said}")]
     NotGo { path: PathBuf, said: String },
+    #[error("{0}")]
+    Stopped(String),
     #[error("{file}:{line}: the module needs go {wanted}, this machine has go {host}")]
     Old {
         file: String,
@@ -99,6 +103,19 @@ pub enum GoError {
     Files(#[from] crate::recipe::files::FilesError),
 }
 
+impl GoError {
+    /// Of a program that gave no outcome.
+    pub(super) fn of_run(program: &Path, error: RunError) -> Self {
+        match error {
+            RunError::Io(source) => Self::Toolchain {
+                path: program.to_owned(),
+                source,
+            },
+            RunError::Stopped(what) => Self::Stopped(what),
+        }
+    }
+}
+
 fn shown_folder(directory: &str) -> String {
     if directory.is_empty() {
         "the source".to_owned()
@@ -122,6 +139,7 @@ impl Coded for GoError {
     fn code(&self) -> &'static str {
         match self {
             Self::None { .. } | Self::Toolchain { .. } | Self::NotGo { .. } => "GO-NONE",
+            Self::Stopped(_) => "GO-TIMEOUT",
             Self::Old { .. } => "GO-OLD",
             Self::Parse { .. } => "GO-MOD",
             Self::NoModule { .. } | Self::Modules { .. } => "GO-MODULES",
@@ -173,7 +191,14 @@ impl Coded for GoError {
             Self::Toolchain { .. } | Self::NotGo { .. } => {
                 "repair that installation, or set recipe.go.go_bin to another".to_owned()
             }
+            Self::Stopped(_) => {
+                "run it by hand to see what it waits for; recipe.go.go_bin names another go"
+                    .to_owned()
+            }
             Self::Old { .. } => old_hint(),
+            Self::Parse { file, .. } => {
+                format!("correct that line of {file} in the repository: https://go.dev/ref/mod")
+            }
             Self::NoModule { .. } | Self::Modules { .. } => {
                 "choose the folder of the module: --directory DIR (source.directory)".to_owned()
             }
@@ -203,8 +228,7 @@ impl Coded for GoError {
             Self::Store(error) => return error.hint(),
             Self::Layer(error) => return error.hint(),
             Self::Files(error) => return error.hint(),
-            Self::Parse { .. }
-            | Self::Machine { .. }
+            Self::Machine { .. }
             | Self::Option { .. }
             | Self::Template { .. }
             | Self::Platform { .. }
@@ -229,6 +253,9 @@ fn main_hint(candidates: &[Candidate], modules: &[String]) -> String {
             ),
         };
     }
+    if let Some(hint) = candidates.iter().find_map(left_out_hint) {
+        return hint;
+    }
     let path = candidates
         .iter()
         .find(|candidate| candidate.verdict.is_kept())
@@ -237,4 +264,18 @@ fn main_hint(candidates: &[Candidate], modules: &[String]) -> String {
     format!(
         "choose one in deployment.yaml:\n  recipe:\n    go:\n      main: {path}\nor: --set recipe.go.main={path}"
     )
+}
+
+/// What brings back a command that go leaves out.
+fn left_out_hint(candidate: &Candidate) -> Option<String> {
+    match &candidate.verdict {
+        Verdict::Tags { constraint, .. } => Some(match excluded::tags(constraint).as_str() {
+            "" => format!("change recipe.go.tags so that `{constraint}` is true"),
+            tags => format!("set its build tags: --set recipe.go.tags={tags}"),
+        }),
+        Verdict::Cgo { .. } => Some(
+            "set recipe.go.cgo: static (musl-gcc or zig), or dynamic with the base cc".to_owned(),
+        ),
+        Verdict::Kept | Verdict::Dropped(_) | Verdict::Tool => None,
+    }
 }

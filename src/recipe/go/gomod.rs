@@ -6,6 +6,17 @@ use super::version::GoVersion;
 /// Larger files are not written by people or by go.
 pub(super) const MAX_BYTES: u64 = 4 << 20;
 
+/// Byte order marks, as editors and shells of Windows write them.
+const MARKS: [(&[u8], &str); 3] = [
+    (
+        b"\xef\xbb\xbf",
+        "begins with a byte order mark (BOM), which go refuses: save it as UTF-8 without one",
+    ),
+    (b"\xff\xfe", UTF_16),
+    (b"\xfe\xff", UTF_16),
+];
+const UTF_16: &str = "is UTF-16, which go refuses: save it as UTF-8";
+
 /// A parsed `go.mod` or `go.work`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct GoMod {
@@ -70,6 +81,9 @@ impl GoMod {
             file: file.to_owned(),
             ..Self::default()
         };
+        if let Some((_, what)) = MARKS.iter().find(|(mark, _)| text.starts_with(mark)) {
+            return Err(problem(file, 1, *what));
+        }
         let mut block: Option<(String, usize)> = None;
         for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
             let number = index + 1;
@@ -203,6 +217,7 @@ fn quoted(text: &str) -> Result<(String, &str), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Coded;
 
     const SAMPLE: &str = r#"
 // A comment.
@@ -287,6 +302,17 @@ ignore ./node_modules
                 .to_string()
                 .contains(":2:")
         );
+        for (mark, said) in [
+            (
+                &b"\xef\xbb\xbf"[..],
+                "go.mod:1: begins with a byte order mark (BOM)",
+            ),
+            (b"\xff\xfe", "go.mod:1: is UTF-16"),
+        ] {
+            let error = GoMod::parse("go.mod", &[mark, b"module a\n"].concat()).unwrap_err();
+            assert!(error.to_string().starts_with(said), "{error}");
+            assert!(error.hint().unwrap().contains("go.dev/ref/mod"));
+        }
         // Hostile, but only long: no recursion, linear time.
         assert!(GoMod::parse("go.mod", "(".repeat(1 << 20).as_bytes()).is_ok());
     }

@@ -287,25 +287,26 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_rules_decide_in_their_order() {
-        let aside = aside();
+    /// Commands, the rest of go.mod, what is wished; the chosen command and its name.
+    type Case<'a> = (&'a str, &'a str, Wishes<'a>, &'a str, &'a str);
+
+    fn ordered(aside: &Aside) -> [Case<'_>; 14] {
         let named = |main| Wishes {
             main: Some(main),
-            ..wishes(&aside)
+            ..wishes(aside)
         };
         let hinted = Wishes {
             hinted: Some(("./cmd/b", ".goreleaser.yaml")),
-            ..wishes(&aside)
+            ..wishes(aside)
         };
         let repository = Wishes {
             names: [None, Some("b")],
-            ..wishes(&aside)
+            ..wishes(aside)
         };
-        let none = wishes(&aside);
+        let none = wishes(aside);
         let tools = "require example.org/t v1.2.3\ntool example.org/t/cmd/tool\n";
         let b = "cmd/a cmd/b";
-        for (paths, rest, wishes, path, name) in [
+        [
             ("cmd/a internal/tools/x", "", none, "./cmd/a", "a"),
             (
                 "cmd/a examples/b hack/c e2e integration-tests/z",
@@ -326,7 +327,12 @@ mod tests {
             ("cmd/a", tools, named(TOOL), TOOL, "tool"),
             ("examples/a", "", named("./examples/a"), "./examples/a", "a"),
             ("cmd/a pkg", "", none, "./cmd/a", "a"),
-        ] {
+        ]
+    }
+
+    #[test]
+    fn the_rules_decide_in_their_order() {
+        for (paths, rest, wishes, path, name) in ordered(&aside()) {
             let paths: Vec<&str> = paths.split_whitespace().collect();
             let found = choose(&go_mod(rest), &packages(&paths), &wishes).unwrap();
             assert_eq!(

@@ -9,6 +9,7 @@ mod classify;
 mod compiler;
 mod env;
 mod error;
+mod excluded;
 mod failure;
 mod flags;
 mod gomod;

@@ -1,18 +1,22 @@
 //! The packages of the module, asked of `go list` once for each state of the source.
 
 use std::process::Command;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::env;
+use super::candidate::Verdict;
 use super::error::GoError;
 use super::failure::RunFailure;
 use super::main_package::{self, MainPackage, Wishes};
+use super::module::within;
 use super::steps::Workshop;
+use super::{env, excluded};
 use crate::base::Target;
 use crate::digest::Digest;
 use crate::plan::{Argument, Step, StepOutcome};
 use crate::platform::Platform;
+use crate::program::{self, Limits};
 
 /// A package as `go list` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +40,13 @@ fn parse_list(stdout: &str) -> Vec<Package> {
 
 /// The format given to `go list -e -find -f`.
 pub(super) const LIST_FORMAT: &str = "{{.Name}}\t{{.ImportPath}}";
+
+/// What the list may take: a toolchain may be downloaded first, and a source may hold tens of
+/// thousands of packages.
+const LIST_LIMITS: Limits = Limits {
+    time: Duration::from_mins(10),
+    output: 64 << 20,
+};
 
 /// Modules named in a hint.
 const NAMED_MODULES: usize = 12;
@@ -69,7 +80,46 @@ pub(super) fn choose(
         Vec::new()
     };
     let chosen = main_package::choose(&workshop.module.go_mod, &packages, wishes);
-    chosen.map_err(|error| with_modules(error, workshop))
+    chosen.map_err(|error| with_modules(with_excluded(error, workshop, &packages), workshop))
+}
+
+/// Adds the commands that go leaves out: those that recipe.go.main may mean, or all of them when
+/// nothing else could be the product.
+fn with_excluded(mut error: GoError, workshop: &Workshop<'_>, packages: &[Package]) -> GoError {
+    let GoError::Main {
+        problem,
+        candidates,
+        ..
+    } = &mut error
+    else {
+        return error;
+    };
+    let (module, options) = (workshop.module, workshop.options);
+    let aside = &workshop.spec.aside;
+    let kept = candidates.iter().any(|one| one.verdict == Verdict::Kept);
+    if kept && options.main.is_none() {
+        return error;
+    }
+    let mut excluded = excluded::commands(workshop.tree, module, options, packages, aside);
+    match &options.main {
+        Some(main) => {
+            let main = main.trim_end_matches("main.go").trim_end_matches('/');
+            let bare = |path: &str| path.trim_matches(['.', '/']).to_owned();
+            excluded.retain(|one| {
+                let folder = bare(&one.path);
+                bare(main) == folder || main == excluded::import_path(module, &folder)
+            });
+        }
+        None => excluded.retain(|one| within(one.path.trim_start_matches("./"), &module.scope)),
+    }
+    if options.main.is_none() && candidates.is_empty() && !excluded.is_empty() {
+        *problem = format!(
+            "module {} has no command that go compiles with these options",
+            module.go_mod.module
+        );
+    }
+    candidates.splice(..0, excluded);
+    error
 }
 
 /// Adds the other modules of the source, in which the program may be.
@@ -123,7 +173,8 @@ fn run(step: &Step) -> Result<StepOutcome, GoError> {
         Argument::Text(value) | Argument::Secret(value) => value.clone(),
         Argument::Output(name) => name.into(),
     };
-    let output = Command::new(&step.program)
+    let mut command = Command::new(&step.program);
+    command
         .args(step.args.iter().map(value))
         .env_clear()
         .envs(
@@ -131,13 +182,9 @@ fn run(step: &Step) -> Result<StepOutcome, GoError> {
                 .iter()
                 .map(|(name, argument)| (name, value(argument))),
         )
-        .current_dir(&step.directory)
-        .stdin(std::process::Stdio::null())
-        .output()
-        .map_err(|source| GoError::Toolchain {
-            path: step.program.clone(),
-            source,
-        })?;
+        .current_dir(&step.directory);
+    let output = program::run(&mut command, LIST_LIMITS)
+        .map_err(|error| GoError::of_run(&step.program, error))?;
     Ok(StepOutcome {
         code: output.status.code(),
         signal: output.status.signal(),

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +15,14 @@ use super::module::Module;
 use super::options::{GoOptions, ToolchainPolicy};
 use super::version::GoVersion;
 use crate::digest::Digest;
-use crate::program::on_path;
+use crate::program::{Limits, on_path, run};
 use crate::store::Store;
+
+/// What a question for a version may take. A busy machine starts go in seconds.
+pub(super) const QUESTION: Limits = Limits {
+    time: Duration::from_mins(1),
+    output: 1 << 20,
+};
 
 /// The go command that builds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +96,7 @@ impl Toolchain {
         if let Some(memo) = known {
             return Ok(memo.toolchain);
         }
-        let toolchain = ask(&first, env)?;
+        let toolchain = ask(&first, env, store)?;
         if let Some(stat) = Stat::of(&toolchain.program) {
             let memo = Memo {
                 toolchain: toolchain.clone(),
@@ -150,20 +157,34 @@ fn memo_key(first: &Path) -> Digest {
     Digest::of(text.as_bytes())
 }
 
+/// Whether the command is go itself, `$GOROOT/bin/go`, and no shim of a version manager.
+fn is_distribution(first: &Path) -> bool {
+    fs_err::canonicalize(first).is_ok_and(|path| {
+        let bin = path.parent().filter(|bin| bin.ends_with("bin"));
+        path.ends_with("go") && bin.is_some_and(|bin| bin.with_file_name("VERSION").is_file())
+    })
+}
+
 /// Asks a go command, or a shim of one, where the real one is and which version.
-fn ask(first: &Path, env: &BTreeMap<String, OsString>) -> Result<Toolchain, GoError> {
-    let output = Command::new(first)
+fn ask(
+    first: &Path,
+    env: &BTreeMap<String, OsString>,
+    store: &Store,
+) -> Result<Toolchain, GoError> {
+    let mut command = Command::new(first);
+    command
         .args(["env", "GOROOT", "GOVERSION"])
         .env_clear()
         .envs(env)
         .envs([("GOENV", "off"), ("GOTOOLCHAIN", "local"), ("GOFLAGS", "")])
         // A folder without go.mod: the answer is the machine's, not the source's.
-        .current_dir("/")
-        .output()
-        .map_err(|source| GoError::Toolchain {
-            path: first.to_owned(),
-            source,
-        })?;
+        .current_dir("/");
+    if is_distribution(first) {
+        // Where go keeps telemetry, also of this question. A shim may need its own settings.
+        let private = store.folder("go")?.join("home/.config");
+        command.env("XDG_CONFIG_HOME", private);
+    }
+    let output = run(&mut command, QUESTION).map_err(|error| GoError::of_run(first, error))?;
     let said = String::from_utf8_lossy(&output.stdout);
     let mut lines = said.lines().map(str::trim);
     let (root, version) = (

@@ -25,6 +25,44 @@ fn go_none() {
 }
 
 #[test]
+fn go_timeout() {
+    let folder = source(&[("go.mod", "module example.org/x\n"), ("main.go", MAIN)]);
+    let endless = tool("yes").get_program().to_owned();
+    // Only an absolute path is taken.
+    let endless = ["/usr/bin", "/bin"]
+        .map(|bin| std::path::Path::new(bin).join(&endless))
+        .into_iter()
+        .find(|path| path.is_file())
+        .unwrap();
+    let endless = endless.to_str().unwrap();
+    let error = Workbench::new().error(folder.path(), &option("go_bin", endless));
+    assert_says(
+        &error,
+        "GO-TIMEOUT",
+        &[
+            endless,
+            "env GOROOT GOVERSION",
+            "printed more than",
+            "go_bin",
+        ],
+    );
+    // A compiler as well: its first line would have been enough.
+    let bin = tempfile::tempdir().unwrap();
+    let script = bin.path().join("script");
+    write(&script, "#!/bin/sh\nexec yes\n");
+    // Written by another process, so that no child of this one holds it open for writing.
+    let gcc = bin.path().join("gcc");
+    run(tool("install").args(["-m", "755"]).arg(&script).arg(&gcc));
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", bin.path().display());
+    let bench = Workbench::new().with("PATH", path);
+    let cgo = folder.path().join("main.go");
+    write(&cgo, "package main\n\nimport \"C\"\n\nfunc main() {}\n");
+    let error = bench.error(folder.path(), &option("cgo", "dynamic"));
+    assert_says(&error, "GO-TIMEOUT", &["gcc --version", "was stopped"]);
+}
+
+#[test]
 fn go_old_and_toolchain_downloads() {
     let old = source(&[
         ("go.mod", "module example.org/x\n\ngo 1.99\n"),
@@ -87,6 +125,64 @@ fn go_main_and_go_notmain() {
             .build(several.path(), &option("main", "./cmd/b"))
             .is_ok()
     );
+}
+
+#[test]
+fn go_main_names_what_go_leaves_out() {
+    const TAGGED: &str = "//go:build prod && linux\n\npackage main\n\nfunc main() {}\n";
+    const CGO: &str = "package main\n\n/*\nint x;\n*/\nimport \"C\"\n\nfunc main() {}\n";
+    const SCRIPT: &str = "//go:build ignore\n\npackage main\n\nfunc main() {}\n";
+    let mod_file = ("go.mod", "module example.org/x\n\ngo 1.25\n");
+    let bench = Workbench::new();
+    let prod = "cmd/a/main.go says //go:build prod && linux";
+    let cgo = "main.go needs cgo, which is off";
+    for (path, text, main, says) in [
+        ("cmd/a/main.go", TAGGED, None, [prod, "recipe.go.tags=prod"]),
+        ("main.go", CGO, None, [cgo, "recipe.go.cgo: static"]),
+        (
+            "cmd/a/main.go",
+            TAGGED,
+            Some("./cmd/a"),
+            [prod, "recipe.go.tags=prod"],
+        ),
+        (
+            "cmd/a/main.go",
+            TAGGED,
+            Some("example.org/x/cmd/a"),
+            [prod, "recipe.go.tags=prod"],
+        ),
+        (
+            "main.go",
+            CGO,
+            Some("example.org/x"),
+            [cgo, "recipe.go.cgo: static"],
+        ),
+        ("main.go", CGO, Some("."), [cgo, "recipe.go.cgo: static"]),
+    ] {
+        let folder = source(&[mod_file, (path, text), ("lib/gen.go", SCRIPT)]);
+        let options = main.map_or_else(none, |main| option("main", main));
+        let error = bench.error(folder.path(), &options);
+        assert_says(&error, "GO-MAIN", &says);
+        assert!(!error.to_string().contains("gen.go"), "{error}");
+        assert!(!error.to_string().contains("no package main"), "{error}");
+    }
+    // A folder with a package of its own is no command that is left out.
+    let folder = source(&[mod_file, ("x.go", "package x\n"), ("main.go", TAGGED)]);
+    let error = bench.error(folder.path(), &none());
+    assert_says(&error, "GO-MAIN", &["no package main"]);
+    // As hinted.
+    let folder = source(&[mod_file, ("cmd/a/main.go", TAGGED)]);
+    assert!(bench.plan(folder.path(), &option("tags", "prod")).is_ok());
+    // Another command that could be meant is enough.
+    let folder = source(&[
+        mod_file,
+        ("cmd/a/main.go", TAGGED),
+        ("b/main.go", MAIN),
+        ("c/main.go", MAIN),
+    ]);
+    let error = bench.error(folder.path(), &none());
+    assert_says(&error, "GO-MAIN", &["2 commands"]);
+    assert!(!error.to_string().contains("left out"), "{error}");
 }
 
 #[test]

@@ -433,3 +433,13 @@ fn the_layer_holds_the_program_and_its_folder() {
     ];
     assert_eq!(shown, expected);
 }
+
+#[test]
+fn asking_for_the_version_leaves_nothing_in_the_home() {
+    let (store, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let folder = source(&[("go.mod", "module example.org/x\n"), ("main.go", MAIN)]);
+    let bench = Workbench::at(store.path()).with("HOME", home.path());
+    bench.plan(folder.path(), &none()).unwrap();
+    let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
