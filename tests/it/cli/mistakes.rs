@@ -1,0 +1,51 @@
+//! What is typed wrong, missing or broken, and what is left behind then.
+
+use super::Bench;
+use crate::support::{fail, run, write};
+
+#[test]
+fn a_layout_that_can_not_be_filled_leaves_no_folder() {
+    let bench = Bench::new();
+    run(&mut bench.build(&["app", "-o", "oci:base:v1"]));
+    write(&bench.path("other/file"), "of the upper layer\n");
+    let upper = |output: &'static str| {
+        let mut command = bench.command(&["build", "other", "--recipe", "files", "-o", output]);
+        command.args(["--base", "oci:base:v1"]);
+        command
+    };
+    run(&mut upper("oci:there:v1"));
+    let blobs = bench.path("base/blobs/sha256");
+    let manifest: serde_json::Value = serde_json::from_str(&run(&mut bench.command(&[
+        "inspect",
+        "oci:base:v1",
+        "--format",
+        "json",
+    ])))
+    .expect("JSON");
+    let text = manifest.to_string();
+    let layer = std::fs::read_dir(&blobs)
+        .expect("blobs")
+        .map(|entry| entry.expect("an entry").path())
+        .find(|path| {
+            let bytes = std::fs::read(path).unwrap_or_default();
+            bytes.first() != Some(&b'{')
+                && text.contains(&*path.file_name().unwrap_or_default().to_string_lossy())
+        })
+        .expect("a layer");
+    for broken in ["damaged", "gone"] {
+        if broken == "gone" {
+            std::fs::remove_file(&layer).expect("removed");
+        } else {
+            let size = std::fs::read(&layer).expect("a layer").len();
+            std::fs::write(&layer, vec![b'x'; size]).expect("damage");
+        }
+        let (exit, stderr) = fail(&mut upper("oci:deep/new:v1"));
+        assert_eq!(exit, 1, "{broken}: {stderr}");
+        assert!(!bench.path("deep").exists(), "{broken}: {stderr}");
+    }
+    // What was there stays.
+    std::fs::create_dir(bench.path("empty")).expect("a folder");
+    fail(&mut upper("oci:empty:v1"));
+    assert!(bench.path("empty").is_dir());
+    run(&mut upper("oci:there:v2"));
+}
