@@ -27,6 +27,8 @@ pub enum SettingsError {
         text: String,
         source: serde_json::Error,
     },
+    #[error("--entrypoint: a word of it is empty")]
+    EmptyWord,
     #[error("{path}: there is no such folder")]
     NoFolder { path: PathBuf },
     #[error("{path}: is no folder")]
@@ -97,7 +99,7 @@ impl Coded for SettingsError {
             Self::NoCacheDir => "CFG-CACHE-DIR",
             Self::Number { .. } => "CFG-NUMBER",
             Self::Set { .. } => "USE-SET",
-            Self::Words { .. } => "USE-ENTRYPOINT",
+            Self::Words { .. } | Self::EmptyWord => "USE-ENTRYPOINT",
             Self::NoFolder { .. } | Self::NotFolder { .. } => "SRC-NONE",
             Self::Unreadable { .. } => "SRC-READ",
             Self::RefOfFolder { .. } => "USE-REF",
@@ -130,7 +132,7 @@ impl Coded for SettingsError {
             Self::NoCacheDir => "pass --cache-dir DIR, or set KARISIMBI_CACHE_DIR",
             Self::Number { .. } => "write digits alone, or unset it",
             Self::Set { .. } => "for example --set container.port=8080",
-            Self::Words { .. } => {
+            Self::Words { .. } | Self::EmptyWord => {
                 r#"write --entrypoint '["PROGRAM", "ARGUMENT"]', or repeat --entrypoint"#
             }
             Self::NotFolder { .. } => "name the folder that the file is in",

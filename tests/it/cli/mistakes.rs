@@ -49,3 +49,33 @@ fn a_layout_that_can_not_be_filled_leaves_no_folder() {
     assert!(bench.path("empty").is_dir());
     run(&mut upper("oci:there:v2"));
 }
+
+#[test]
+fn an_entrypoint_has_no_empty_word() {
+    let bench = Bench::new();
+    write(
+        &bench.path("set/deployment.yaml"),
+        "container: {entrypoint: [\"\"]}\n",
+    );
+    for (what, typed, part) in [
+        ("app", Some(""), "error[USE-ENTRYPOINT]: --entrypoint: "),
+        (
+            "app",
+            Some(r#"["/a", ""]"#),
+            "error[USE-ENTRYPOINT]: --entrypoint: ",
+        ),
+        (
+            "set",
+            None,
+            "error[CFG-VALUE]: deployment.yaml:1:25: container.entrypoint: a word",
+        ),
+    ] {
+        let mut command = bench.command(&["build", what, "--recipe", "files", "--base", "scratch"]);
+        if let Some(typed) = typed {
+            command.args(["--entrypoint", typed]);
+        }
+        let (exit, stderr) = fail(&mut command);
+        assert_eq!(exit, 2, "{stderr}");
+        assert!(stderr.starts_with(part), "{stderr}");
+    }
+}
