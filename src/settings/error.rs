@@ -37,6 +37,11 @@ pub enum SettingsError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("--ref {reference}: {path} is a folder, which is built as it is")]
     RefOfFolder { reference: String, path: PathBuf },
+    #[error("{directory}: there is no such folder with files in {source_root}")]
+    NoDirectory {
+        directory: String,
+        source_root: String,
+    },
     #[error("{path}: is a {flag} that leaves the source")]
     Outside { path: String, flag: &'static str },
     #[error("the current folder can't be read")]
@@ -101,6 +106,7 @@ impl Coded for SettingsError {
             Self::Set { .. } => "USE-SET",
             Self::Words { .. } | Self::EmptyWord => "USE-ENTRYPOINT",
             Self::NoFolder { .. } | Self::NotFolder { .. } => "SRC-NONE",
+            Self::NoDirectory { .. } => "SRC-DIRECTORY",
             Self::Unreadable { .. } => "SRC-READ",
             Self::RefOfFolder { .. } => "USE-REF",
             Self::Outside { .. } => "SRC-OUTSIDE",
@@ -121,7 +127,10 @@ impl Coded for SettingsError {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Write { .. } | Self::Stdout { .. } | Self::Unreadable { .. } => Exit::Failed,
+            Self::Write { .. }
+            | Self::Stdout { .. }
+            | Self::Unreadable { .. }
+            | Self::NoDirectory { .. } => Exit::Failed,
             Self::Json { .. } => Exit::Bug,
             _ => Exit::Usage,
         }
@@ -136,6 +145,9 @@ impl Coded for SettingsError {
                 r#"write --entrypoint '["PROGRAM", "ARGUMENT"]', or repeat --entrypoint"#
             }
             Self::NotFolder { .. } => "name the folder that the file is in",
+            Self::NoDirectory { .. } => {
+                "correct --directory, source.directory or the part of the URL behind #"
+            }
             Self::Unreadable { .. } => "check the permissions of it and of the folders above",
             Self::Outside { .. } => "write a path below the source's root",
             Self::CurrentDir { .. } => "change to a folder that exists",

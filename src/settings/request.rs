@@ -257,6 +257,7 @@ fn assemble(
     };
     let epoch = source_date_epoch(environment)?;
     let chosen = Chosen::new(&mut shown, source.directory.as_deref(), flags)?;
+    exists(&source, &chosen.directory)?;
     let revision_time = source.revision.as_ref().map(|revision| revision.time);
     shown.put_created(epoch, revision_time);
     shown.put("source", &source.identity, &source.origin);
@@ -303,6 +304,20 @@ fn assemble(
         max_size: None,
         image: deployment.container.image,
         settings,
+    })
+}
+
+/// Recipes would say what they miss in it, and not that it is not there.
+fn exists(source: &Source, directory: &str) -> Result<(), SettingsError> {
+    let below = format!("{directory}/");
+    let mut files = source.tree.files().iter();
+    // A source without any file is for its recipe to refuse.
+    if directory.is_empty() || files.any(|file| file.path.as_str().starts_with(&below)) {
+        return Ok(());
+    }
+    Err(SettingsError::NoDirectory {
+        directory: directory.to_owned(),
+        source_root: source.identity.clone(),
     })
 }
 

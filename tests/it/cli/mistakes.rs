@@ -79,3 +79,21 @@ fn an_entrypoint_has_no_empty_word() {
         assert!(stderr.starts_with(part), "{stderr}");
     }
 }
+
+#[test]
+fn folders_without_files_are_named() {
+    let bench = Bench::new();
+    std::fs::create_dir_all(bench.path("empty/below")).expect("a folder");
+    let empty = bench.path("empty").display().to_string();
+    for (args, code, part) in [
+        (&["empty"][..], "FILES-EMPTY", empty.as_str()),
+        (&["app", "--directory", "nope"], "SRC-DIRECTORY", "nope"),
+        (&["empty", "--directory", "below"], "SRC-DIRECTORY", &empty),
+    ] {
+        let (exit, stderr) = fail(&mut bench.build(args));
+        assert_eq!(exit, 1, "{stderr}");
+        let line = stderr.lines().next().unwrap_or_default();
+        assert!(line.starts_with(&format!("error[{code}]: ")), "{stderr}");
+        assert!(line.contains(part), "{stderr}");
+    }
+}
