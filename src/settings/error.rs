@@ -52,6 +52,12 @@ pub enum SettingsError {
     OneFileManyBuilds,
     #[error("{place} would be written by two of the builds")]
     OnePlaceManyBuilds { place: String },
+    #[error("{path} would be written twice: by {first} and by {second}")]
+    OneFileTwice {
+        path: PathBuf,
+        first: &'static str,
+        second: &'static str,
+    },
     #[error("only one archive can go to stdout")]
     OneStdout,
     #[error("stdout is a terminal, which can't show an archive")]
@@ -113,7 +119,7 @@ impl Coded for SettingsError {
             Self::CurrentDir { .. } => "SRC-CURRENT",
             Self::PushWhere => "USE-PUSH",
             Self::OneFileManyBuilds => "USE-RECORD",
-            Self::OnePlaceManyBuilds { .. } => "USE-OUTPUT",
+            Self::OnePlaceManyBuilds { .. } | Self::OneFileTwice { .. } => "USE-OUTPUT",
             Self::OneStdout | Self::ArchiveOnTerminal => "USE-STDOUT",
             Self::OnePlatform { .. } => "OUT-PLATFORMS",
             Self::Digest { .. } | Self::OtherDigest { .. } => "USE-DIGEST",
@@ -161,6 +167,7 @@ impl Coded for SettingsError {
             Self::OnePlaceManyBuilds { .. } => {
                 "leave --tag and --output out, or build one source at a time"
             }
+            Self::OneFileTwice { .. } => "give each a file of its own",
             Self::OneStdout => "write the others to files",
             Self::ArchiveOnTerminal => "pipe it into `docker load`, or write docker-archive:FILE",
             Self::OnePlatform { .. } => "use oci-archive:FILE, or build one --platform",

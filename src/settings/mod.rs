@@ -5,6 +5,7 @@ pub mod destinations;
 pub mod env;
 mod error;
 mod request;
+mod written;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use env::Environment;
 
 pub use error::SettingsError;
 pub use request::request;
+pub use written::{Written, apart};
 
 /// What the flags of build, detect and plan say, parsed.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! What is typed wrong, missing or broken, and what is left behind then.
 
-use super::Bench;
+use super::{Bench, both};
 use crate::support::{fail, run, write};
 
 #[test]
@@ -96,4 +96,26 @@ fn folders_without_files_are_named() {
         assert!(line.starts_with(&format!("error[{code}]: ")), "{stderr}");
         assert!(line.contains(part), "{stderr}");
     }
+}
+
+#[test]
+fn each_file_is_written_by_one_flag() {
+    let bench = Bench::new();
+    for args in [
+        &["--digest-file", "d", "--record", "d"][..],
+        &["--digest-file", "d", "--record", "./app/../d"],
+        &["--digest-file", "d.tar", "-o", "oci-archive:d.tar"],
+        &["--record", "d.tar", "-o", "docker-archive:d.tar"],
+        &["-o", "docker-archive:d.tar", "-o", "oci-archive:d.tar"],
+    ] {
+        let (exit, stderr) = fail(&mut bench.build(&[&["app"], args].concat()));
+        assert_eq!(exit, 2, "{args:?}: {stderr}");
+        assert!(
+            stderr.starts_with("error[USE-OUTPUT]: "),
+            "{args:?}: {stderr}"
+        );
+    }
+    // What is no file takes both.
+    let stderr = ["--digest-file", "/dev/stderr", "--record", "/dev/stderr"];
+    both(&mut bench.build(&[&["app"][..], &stderr].concat()));
 }
