@@ -20,7 +20,7 @@ use crate::registry::{CredentialPlaces, ExplicitLogin, Secret};
 use env::Environment;
 
 pub use error::SettingsError;
-pub use request::request;
+pub use request::{request, source_name};
 pub use written::{Written, apart};
 
 /// What the flags of build, detect and plan say, parsed.

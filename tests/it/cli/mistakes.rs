@@ -1,7 +1,9 @@
 //! What is typed wrong, missing or broken, and what is left behind then.
 
+use std::os::unix::ffi::OsStrExt as _;
+
 use super::{Bench, both};
-use crate::support::{fail, run, write};
+use crate::support::{fail, run, tool, write};
 
 #[test]
 fn a_layout_that_can_not_be_filled_leaves_no_folder() {
@@ -118,4 +120,39 @@ fn each_file_is_written_by_one_flag() {
     // What is no file takes both.
     let stderr = ["--digest-file", "/dev/stderr", "--record", "/dev/stderr"];
     both(&mut bench.build(&[&["app"][..], &stderr].concat()));
+}
+
+#[test]
+fn absolute_paths_need_no_current_folder() {
+    let bench = Bench::new();
+    let (app, out) = (bench.path("app"), bench.path("out"));
+    let output = format!("oci:{}:v1", out.display());
+    let program = bench.build(&[&app.display().to_string(), "-o", &output]);
+    let script = r#"mkdir gone && cd gone && rmdir ../gone && "$@""#;
+    let inside = |args: &[&str]| {
+        let mut command = tool("bash");
+        command
+            .args(["-c", script, "bash"])
+            .arg(program.get_program());
+        command.args(args).env_clear().current_dir(bench.root());
+        let set = program.get_envs();
+        command.envs(set.filter_map(|(name, value)| Some((name, value?))));
+        command
+    };
+    let args: Vec<&str> = program.get_args().filter_map(|arg| arg.to_str()).collect();
+    assert_eq!(run(&mut inside(&args)), format!("{output}\n"));
+    let (exit, stderr) = fail(&mut inside(&["build", "app"]));
+    assert_eq!(exit, 2);
+    assert!(stderr.starts_with("error[SRC-CURRENT]: "), "{stderr}");
+}
+
+#[test]
+fn a_folder_may_have_a_name_that_is_not_utf8() {
+    let bench = Bench::new();
+    let name = std::ffi::OsStr::from_bytes(b"a\xffb");
+    std::fs::rename(bench.path("app"), bench.root().join(name)).expect("a move");
+    let mut command = bench.build(&["-o", "oci:out:v1"]);
+    assert_eq!(run(command.arg(name)), "oci:out:v1\n");
+    let (stdout, _) = both(bench.build(&[]).arg(name));
+    run(&mut bench.command(&["verify", stdout.trim()]));
 }
