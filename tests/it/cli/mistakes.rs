@@ -156,3 +156,19 @@ fn a_folder_may_have_a_name_that_is_not_utf8() {
     let (stdout, _) = both(bench.build(&[]).arg(name));
     run(&mut bench.command(&["verify", stdout.trim()]));
 }
+
+#[test]
+fn a_record_that_can_not_be_kept_is_a_warning() {
+    let bench = Bench::new();
+    run(&mut bench.build(&["app"]));
+    let records = bench.path("cache/records");
+    std::fs::remove_dir_all(&records).expect("removed");
+    // A folder in which nobody, not even root, makes a file.
+    std::os::unix::fs::symlink("/proc", &records).expect("a link");
+    let (stdout, stderr) = both(&mut bench.build(&["app", "-o", "oci:out:v1"]));
+    assert_eq!(stdout, "oci:out:v1\n");
+    assert!(
+        stderr.contains("warning[CACHE-WRITE]: the record of a layer"),
+        "{stderr}"
+    );
+}
