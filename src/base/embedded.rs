@@ -149,7 +149,7 @@ fn record(context: &BaseContext<'_>) -> Result<LayerRecord, AnyError> {
     let record = store.encode_blob(context.encoder, Compression::Gzip, |out| {
         layer.write(&Inputs::default(), out)
     })?;
-    store.put_record(layer.key(), &record)?;
+    store.remember_record(layer.key(), &record);
     Ok(record)
 }
 

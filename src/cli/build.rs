@@ -15,7 +15,7 @@ use crate::progress::Verb;
 use crate::reference::ImageName;
 use crate::settings::destinations::{self, Destinations};
 use crate::settings::env::Environment;
-use crate::settings::{self, SettingsError};
+use crate::settings::{self, SettingsError, Written};
 use crate::sink::{self, CORRUPT};
 
 /// Build images from deployments, source folders or Git URLs
@@ -90,6 +90,8 @@ impl Build {
             _ => CacheUse::Reuse,
         };
         let written = self.written();
+        settings::apart(&written)?;
+        let written: Vec<PathBuf> = written.into_iter().map(|file| file.path).collect();
         let requests = self
             .source
             .requests(&session, environment, (cache, &written))?;
@@ -120,16 +122,20 @@ impl Build {
     }
 
     /// Files that this command writes, which are never part of a source.
-    fn written(&self) -> Vec<PathBuf> {
+    fn written(&self) -> Vec<Written> {
+        let written = |flag, path: PathBuf| Written { flag, path };
         let archives = self.outputs.iter().filter_map(|text| match text.parse() {
             Ok(ImageName::OciArchive { file, .. }) => Some(file),
             Ok(ImageName::DockerArchive { file, .. }) => file,
             // A name that breaks a rule is refused later, a layout carries its own mark.
             _ => None,
         });
+        let digest = self.digest_file.clone();
+        let record = self.record.clone();
         archives
-            .chain(self.digest_file.clone())
-            .chain(self.record.clone())
+            .map(|path| written("--output", path))
+            .chain(digest.map(|path| written("--digest-file", path)))
+            .chain(record.map(|path| written("--record", path)))
             .collect()
     }
 

@@ -240,9 +240,10 @@ pub(super) fn error(error: &AnyError, mode: ProgressMode) {
         text.push_str("\n  because: ");
         text.push_str(&cause.replace('\n', "\n           "));
     }
-    if let Some(hint) = error.hint() {
+    // Several problems have a hint each, on a line of its own.
+    for line in error.hint().iter().flat_map(|hint| hint.lines()) {
         text.push_str("\nhint: ");
-        text.push_str(&hint);
+        text.push_str(line);
     }
     write_stderr(&text);
 }

@@ -1,5 +1,6 @@
 //! What build, detect and plan share: which source, and the settings that flags give.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -11,7 +12,8 @@ use crate::layer::Compression;
 use crate::pipeline::{CacheUse, Request, Session};
 use crate::platform::Platform;
 use crate::settings::env::Environment;
-use crate::settings::{self, Flags, Trust};
+use crate::settings::{self, Flags, SettingsError, Trust};
+use crate::source::SourceName;
 
 /// Arguments that choose the source and its settings.
 #[derive(Debug, Args)]
@@ -19,7 +21,7 @@ pub(super) struct SourceArgs {
     /// Deployment folder, source folder, or Git URL: `URL[@REF][#DIRECTORY]`, `URL#REF:DIRECTORY`, or
     /// a pasted `/tree/REF/DIRECTORY` address
     #[arg(value_name = "WHAT", default_value = ".")]
-    pub(super) what: Vec<String>,
+    pub(super) what: Vec<OsString>,
     /// Branch, tag or commit of a Git URL
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<String>,
@@ -69,7 +71,7 @@ impl SourceArgs {
         environment: &Environment,
         (cache, written): (CacheUse, &[PathBuf]),
     ) -> Result<Vec<Request>, AnyError> {
-        let current = Environment::current_dir().map_err(settings::SettingsError::current_dir)?;
+        let current = self.current_dir(written)?;
         let flags = Flags {
             reference: self.reference.clone(),
             directory: self.directory.clone(),
@@ -99,6 +101,20 @@ impl SourceArgs {
             .iter()
             .map(|what| settings::request(what, &flags, &current, (session, environment)))
             .collect()
+    }
+
+    /// The folder that relative paths count from; it may be gone where there are none.
+    fn current_dir(&self, written: &[PathBuf]) -> Result<PathBuf, SettingsError> {
+        let is_relative = |what: &OsString| match settings::source_name(what) {
+            Ok(SourceName::Folder(folder)) => folder.is_relative(),
+            // No path; or refused later, with its own words.
+            Ok(SourceName::Git(_)) | Err(_) => false,
+        };
+        if self.what.iter().any(is_relative) || written.iter().any(|path| path.is_relative()) {
+            Environment::current_dir().map_err(SettingsError::current_dir)
+        } else {
+            Ok(PathBuf::from("/"))
+        }
     }
 }
 
@@ -136,7 +152,7 @@ pub(super) fn write_whole(path: &Path, text: &str) -> Result<(), AnyError> {
     });
     written.map_err(|error| match error {
         ImageError::Write { path, source } | ImageError::Full { path, source } => {
-            settings::SettingsError::Write { path, source }.into()
+            SettingsError::Write { path, source }.into()
         }
         other => other.into(),
     })

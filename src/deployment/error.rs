@@ -93,6 +93,8 @@ pub enum Advice {
     DidYouMean(String),
     /// A key of a later version, or of another place; a sentence says so.
     Says(&'static str),
+    /// The key above, which has no keys below it.
+    Whole(String),
     /// All keys that may stand here.
     OneOf(Vec<&'static str>),
 }
@@ -102,6 +104,7 @@ impl Advice {
         match self {
             Self::DidYouMean(key) => format!("; did you mean {key:?}?"),
             Self::Says(sentence) => format!(": {sentence}"),
+            Self::Whole(key) => format!("; {key} is set as a whole: --set {key}=VALUE"),
             Self::OneOf(keys) => format!("; known here: {}", keys.join(", ")),
         }
     }

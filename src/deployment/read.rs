@@ -106,10 +106,20 @@ impl<'a> Reader<'a> {
             port: self
                 .read("container.port", |text| rules::number(text, 1, 65_535))
                 .and_then(|port| u16::try_from(port).ok()),
-            entrypoint: self.texts("container.entrypoint"),
+            entrypoint: self.entrypoint("container.entrypoint"),
             args: self.texts("container.args"),
             env: self.variables("container.env"),
         }
+    }
+
+    fn entrypoint(&mut self, path: &str) -> Vec<String> {
+        let words = self.texts(path);
+        if let Some(node) = self.root.at(path)
+            && words.iter().any(String::is_empty)
+        {
+            self.refuse(node, path, Shown::Withheld, "a word of it is empty");
+        }
+        words
     }
 
     fn recipes(&self) -> BTreeMap<String, BTreeMap<String, Vec<String>>> {

@@ -1,6 +1,6 @@
 //! `--set PATH=VALUE`: any key of the file, given on the command line.
 
-use super::error::{ConfigError, Origin};
+use super::error::{Advice, ConfigError, Origin, shortened};
 use super::schema::{self, Key, Kind};
 use super::tree::{self, Entry, Node, Style, Value};
 
@@ -51,7 +51,14 @@ fn resolve<'a>(
                 names.push(variable);
                 return Ok((names, &Kind::Text));
             }
-            (_, Some(below)) => return unknown(below, &names.join("."), &[]),
+            (_, Some(below)) => {
+                let whole = names.join(".");
+                return Err(ConfigError::Key {
+                    origin: origin.clone(),
+                    key: shortened(&format!("{whole}.{below}"), 100),
+                    advice: Advice::Whole(whole),
+                });
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What can stop a build, beside the errors of its parts.
 
+use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 
@@ -52,18 +53,27 @@ impl PipelineError {
     }
 }
 
+/// The code of the first is the error's, and printed before it.
 fn show(findings: &[Finding]) -> String {
-    match findings {
-        // Its code is the error's.
-        [finding] => finding.text.clone(),
-        findings => {
-            let lines: Vec<String> = findings
-                .iter()
-                .map(|f| format!("{}: {}", f.code, f.text))
-                .collect();
-            lines.join("\n")
+    let mut text = String::new();
+    for (index, finding) in findings.iter().enumerate() {
+        if index > 0 {
+            let _infallible = write!(text, "\nerror[{}]: ", finding.code);
+        }
+        text.push_str(&finding.text);
+    }
+    text
+}
+
+/// Each hint once, a line for each.
+fn hints(findings: &[Finding]) -> Option<String> {
+    let mut hints: Vec<&str> = Vec::new();
+    for finding in findings {
+        if !hints.contains(&finding.hint.as_str()) {
+            hints.push(&finding.hint);
         }
     }
+    (!hints.is_empty()).then(|| hints.join("\n"))
 }
 
 impl Coded for PipelineError {
@@ -103,7 +113,7 @@ impl Coded for PipelineError {
                  tree onto a base"
                     .to_owned(),
             ),
-            Self::Audit(findings) => findings.first().map(|finding| finding.hint.clone()),
+            Self::Audit(findings) => hints(findings),
             Self::NotCached { .. } => {
                 Some("the lines that begin with \"explained\" name the field that changed".to_owned())
             }
@@ -121,5 +131,29 @@ impl Coded for PipelineError {
             Self::Part(error) => error.hint(),
             Self::Output { .. } => Some("run again with -v to see what the tool printed".to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::audit::Severity;
+
+    #[test]
+    fn each_finding_has_its_code_and_each_hint_is_said_once() {
+        let finding = |code, text: &str, hint: &str| Finding {
+            code,
+            severity: Severity::Error,
+            text: text.to_owned(),
+            hint: hint.to_owned(),
+        };
+        let error = PipelineError::Audit(vec![
+            finding("A", "one", "do this"),
+            finding("B", "two", "do that"),
+            finding("A", "three", "do this"),
+        ]);
+        assert_eq!(error.code(), "A");
+        assert_eq!(error.to_string(), "one\nerror[B]: two\nerror[A]: three");
+        assert_eq!(error.hint().as_deref(), Some("do this\ndo that"));
     }
 }

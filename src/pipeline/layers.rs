@@ -191,7 +191,7 @@ fn build(
     let output_key = output_key.map(|key| compressed(key, policy.1));
     let equal = output_key.as_ref().filter(|_| policy.0 == CacheUse::Reuse);
     if let Some(record) = equal.and_then(|key| session.store.record(key)) {
-        session.store.put_record(&key, &record)?;
+        session.store.remember_record(&key, &record);
         return Ok(Obtained {
             milliseconds: milliseconds(started),
             ..reused(source.as_ref(), key, record, Origin::EqualOutput)
@@ -203,7 +203,7 @@ fn build(
         .encode_blob(&session.encoder, policy.1, produce);
     let record = encoded.map_err(failed)?;
     for key in output_key.iter().chain([&key]) {
-        session.store.put_record(key, &record)?;
+        session.store.remember_record(key, &record);
     }
     Ok(Obtained {
         milliseconds: milliseconds(started),

@@ -50,7 +50,7 @@ impl Wire {
 
     /// The account that requests for a repository use: one for each host and login.
     pub(super) fn account(&self, repository: &Repository) -> Result<Arc<Account>, RegistryError> {
-        let login = self.credentials.find(repository)?;
+        let login = self.credentials.find(repository, self.reporter.as_ref())?;
         let key = login
             .as_ref()
             .map(|login| format!("{} {}", login.user, login.origin))

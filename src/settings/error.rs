@@ -27,6 +27,8 @@ pub enum SettingsError {
         text: String,
         source: serde_json::Error,
     },
+    #[error("--entrypoint: a word of it is empty")]
+    EmptyWord,
     #[error("{path}: there is no such folder")]
     NoFolder { path: PathBuf },
     #[error("{path}: is no folder")]
@@ -35,6 +37,11 @@ pub enum SettingsError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("--ref {reference}: {path} is a folder, which is built as it is")]
     RefOfFolder { reference: String, path: PathBuf },
+    #[error("{directory}: there is no such folder with files in {source_root}")]
+    NoDirectory {
+        directory: String,
+        source_root: String,
+    },
     #[error("{path}: is a {flag} that leaves the source")]
     Outside { path: String, flag: &'static str },
     #[error("the current folder can't be read")]
@@ -45,6 +52,12 @@ pub enum SettingsError {
     OneFileManyBuilds,
     #[error("{place} would be written by two of the builds")]
     OnePlaceManyBuilds { place: String },
+    #[error("{path} would be written twice: by {first} and by {second}")]
+    OneFileTwice {
+        path: PathBuf,
+        first: &'static str,
+        second: &'static str,
+    },
     #[error("only one archive can go to stdout")]
     OneStdout,
     #[error("stdout is a terminal, which can't show an archive")]
@@ -97,15 +110,16 @@ impl Coded for SettingsError {
             Self::NoCacheDir => "CFG-CACHE-DIR",
             Self::Number { .. } => "CFG-NUMBER",
             Self::Set { .. } => "USE-SET",
-            Self::Words { .. } => "USE-ENTRYPOINT",
+            Self::Words { .. } | Self::EmptyWord => "USE-ENTRYPOINT",
             Self::NoFolder { .. } | Self::NotFolder { .. } => "SRC-NONE",
+            Self::NoDirectory { .. } => "SRC-DIRECTORY",
             Self::Unreadable { .. } => "SRC-READ",
             Self::RefOfFolder { .. } => "USE-REF",
             Self::Outside { .. } => "SRC-OUTSIDE",
             Self::CurrentDir { .. } => "SRC-CURRENT",
             Self::PushWhere => "USE-PUSH",
             Self::OneFileManyBuilds => "USE-RECORD",
-            Self::OnePlaceManyBuilds { .. } => "USE-OUTPUT",
+            Self::OnePlaceManyBuilds { .. } | Self::OneFileTwice { .. } => "USE-OUTPUT",
             Self::OneStdout | Self::ArchiveOnTerminal => "USE-STDOUT",
             Self::OnePlatform { .. } => "OUT-PLATFORMS",
             Self::Digest { .. } | Self::OtherDigest { .. } => "USE-DIGEST",
@@ -119,7 +133,10 @@ impl Coded for SettingsError {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Write { .. } | Self::Stdout { .. } | Self::Unreadable { .. } => Exit::Failed,
+            Self::Write { .. }
+            | Self::Stdout { .. }
+            | Self::Unreadable { .. }
+            | Self::NoDirectory { .. } => Exit::Failed,
             Self::Json { .. } => Exit::Bug,
             _ => Exit::Usage,
         }
@@ -130,10 +147,13 @@ impl Coded for SettingsError {
             Self::NoCacheDir => "pass --cache-dir DIR, or set KARISIMBI_CACHE_DIR",
             Self::Number { .. } => "write digits alone, or unset it",
             Self::Set { .. } => "for example --set container.port=8080",
-            Self::Words { .. } => {
+            Self::Words { .. } | Self::EmptyWord => {
                 r#"write --entrypoint '["PROGRAM", "ARGUMENT"]', or repeat --entrypoint"#
             }
             Self::NotFolder { .. } => "name the folder that the file is in",
+            Self::NoDirectory { .. } => {
+                "correct --directory, source.directory or the part of the URL behind #"
+            }
             Self::Unreadable { .. } => "check the permissions of it and of the folders above",
             Self::Outside { .. } => "write a path below the source's root",
             Self::CurrentDir { .. } => "change to a folder that exists",
@@ -147,6 +167,7 @@ impl Coded for SettingsError {
             Self::OnePlaceManyBuilds { .. } => {
                 "leave --tag and --output out, or build one source at a time"
             }
+            Self::OneFileTwice { .. } => "give each a file of its own",
             Self::OneStdout => "write the others to files",
             Self::ArchiveOnTerminal => "pipe it into `docker load`, or write docker-archive:FILE",
             Self::OnePlatform { .. } => "use oci-archive:FILE, or build one --platform",

@@ -5,6 +5,7 @@ pub mod destinations;
 pub mod env;
 mod error;
 mod request;
+mod written;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ use crate::registry::{CredentialPlaces, ExplicitLogin, Secret};
 use env::Environment;
 
 pub use error::SettingsError;
-pub use request::request;
+pub use request::{request, source_name};
+pub use written::{Written, apart};
 
 /// What the flags of build, detect and plan say, parsed.
 #[derive(Clone, Debug)]
@@ -220,15 +222,20 @@ pub fn pair(text: &str) -> Result<(String, String), SettingsError> {
 /// The words of an exec form: a single JSON array, or one word for each value.
 ///
 /// # Errors
-/// USE-ENTRYPOINT for JSON that is not an array of strings.
+/// USE-ENTRYPOINT for JSON that is not an array of strings, and for an empty word.
 pub fn words(values: &[String]) -> Result<Vec<String>, SettingsError> {
-    match values {
+    let words = match values {
         [json] if json.trim_start().starts_with('[') => {
             serde_json::from_str(json).map_err(|source| SettingsError::Words {
                 text: json.clone(),
                 source,
-            })
+            })?
         }
-        words => Ok(words.to_vec()),
+        words => words.to_vec(),
+    };
+    // A variable of a script that is not set, rather than a program without a name.
+    if words.iter().any(String::is_empty) {
+        return Err(SettingsError::EmptyWord);
     }
+    Ok(words)
 }

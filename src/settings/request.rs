@@ -1,5 +1,6 @@
 //! From one WHAT and the flags to one request: source, deployment, options, each with its origin.
 
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use crate::deployment::{self, Deployment, Found, Place, Recognised};
 use crate::error::AnyError;
 use crate::pipeline::{Request, Session};
 use crate::recipe::{Options, Revision, Specs};
-use crate::source::{GitSource, SourceName, SourceTree, git};
+use crate::source::{GitSource, InvalidSource, SourceName, SourceTree, git};
 
 use super::choice::{Chosen, Settings};
 use super::env::Environment;
@@ -37,17 +38,28 @@ struct Source {
     origin: String,
 }
 
+/// What one WHAT names; a text that is not UTF-8 can only be a folder.
+///
+/// # Errors
+/// SRC-URL.
+pub fn source_name(what: &OsStr) -> Result<SourceName, InvalidSource> {
+    match what.to_str() {
+        Some(text) => SourceName::parse(text),
+        None => Ok(SourceName::Folder(PathBuf::from(what))),
+    }
+}
+
 /// The request for one WHAT.
 ///
 /// # Errors
 /// Sources that can't be found or cloned, and every problem of the configuration.
 pub fn request(
-    what: &str,
+    what: &OsStr,
     flags: &Flags,
     current: &Path,
     (session, environment): (&Session, &Environment),
 ) -> Result<Request, AnyError> {
-    let (deployment, source) = match SourceName::parse(what)? {
+    let (deployment, source) = match source_name(what)? {
         SourceName::Git(remote) => {
             let remote = remote.with(flags.reference.as_deref(), flags.directory.as_deref())?;
             let source = cloned(&remote, flags, session)?;
@@ -257,6 +269,7 @@ fn assemble(
     };
     let epoch = source_date_epoch(environment)?;
     let chosen = Chosen::new(&mut shown, source.directory.as_deref(), flags)?;
+    exists(&source, &chosen.directory)?;
     let revision_time = source.revision.as_ref().map(|revision| revision.time);
     shown.put_created(epoch, revision_time);
     shown.put("source", &source.identity, &source.origin);
@@ -303,6 +316,20 @@ fn assemble(
         max_size: None,
         image: deployment.container.image,
         settings,
+    })
+}
+
+/// Recipes would say what they miss in it, and not that it is not there.
+fn exists(source: &Source, directory: &str) -> Result<(), SettingsError> {
+    let below = format!("{directory}/");
+    let mut files = source.tree.files().iter();
+    // A source without any file is for its recipe to refuse.
+    if directory.is_empty() || files.any(|file| file.path.as_str().starts_with(&below)) {
+        return Ok(());
+    }
+    Err(SettingsError::NoDirectory {
+        directory: directory.to_owned(),
+        source_root: source.identity.clone(),
     })
 }
 

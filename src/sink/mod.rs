@@ -1,6 +1,7 @@
 //! Sinks: where a finished image is written, and where its bytes come from.
 
 mod error;
+mod folder;
 mod open;
 mod registry;
 
@@ -17,6 +18,8 @@ use crate::progress::{Reporter, Verb, human_bytes};
 use crate::reference::{ImageName, Repository, Tag};
 use crate::registry::Client;
 use crate::store::Store;
+
+use folder::Folder;
 
 pub use error::{CORRUPT, SinkError};
 pub use open::Opened;
@@ -111,15 +114,15 @@ fn layout(
     tag: Option<&Tag>,
     context: &Context<'_>,
 ) -> Result<(), SinkError> {
-    // Output folders below a source are never part of it: the mark keeps it so.
-    let is_new = !dir.join("oci-layout").exists();
-    let layout = Layout::create(dir)?;
-    if is_new {
-        layout.mark_as_output()?;
+    let folder = Folder::create(dir)?;
+    let open = |layer: &Layer| open(layer, context);
+    let written = folder
+        .layout()
+        .write(artifact.images, artifact.index, tag, &open);
+    if let Err(error) = written {
+        folder.abandon();
+        return Err(error.into());
     }
-    layout.write(artifact.images, artifact.index, tag, &|layer| {
-        open(layer, context)
-    })?;
     Ok(())
 }
 

@@ -164,6 +164,16 @@ impl Store {
         write().map_err(|source| StoreError::explain(&place, 0, source))
     }
 
+    /// Keeps a record that saves time and nothing else, since its blob is in the store: a failure
+    /// is a CACHE-WRITE warning.
+    pub fn remember_record(&self, key: &LayerKey, record: &LayerRecord) {
+        if let Err(error) = self.put_record(key, record) {
+            let text =
+                format!("the record of a layer is not kept and it will be built again: {error}");
+            self.warn("CACHE-WRITE", text);
+        }
+    }
+
     /// A small result of a tool or a tree listing. Damage is reported as CACHE-CORRUPT,
     /// removed, and a miss.
     pub fn memo(&self, key: &Digest) -> Option<Vec<u8>> {

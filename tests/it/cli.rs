@@ -4,6 +4,7 @@ mod build;
 mod copy;
 mod explain;
 mod help;
+mod mistakes;
 mod settings;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! The errors of the files recipe.
 
+use std::path::PathBuf;
+
 use super::canonical::LinkLoop;
 use crate::error::{Coded, Exit};
 use crate::layer::LayerError;
@@ -18,6 +20,8 @@ pub enum FilesError {
     },
     #[error("files: from {from}: there is no such file in the source")]
     Missing { from: String },
+    #[error("{folder}: there is no file in it that an image could hold")]
+    EmptyFolder { folder: PathBuf },
     #[error("files: from {from}: .dockerignore leaves nothing of it")]
     Empty { from: String },
     #[error("files: {key} {value:?}: {problem}")]
@@ -45,7 +49,7 @@ impl Coded for FilesError {
         match self {
             Self::Link { .. } => "FILES-LINK",
             Self::Missing { .. } => "FILES-MISSING",
-            Self::Empty { .. } => "FILES-EMPTY",
+            Self::Empty { .. } | Self::EmptyFolder { .. } => "FILES-EMPTY",
             Self::Mapping { .. } => "FILES-PATH",
             Self::Mode { .. } => "FILES-MODE",
             Self::Option { .. } => "FILES-OPTION",
@@ -74,6 +78,7 @@ impl Coded for FilesError {
                 )
             }
             Self::Missing { .. } => "paths count from the source's root".to_owned(),
+            Self::EmptyFolder { .. } => "name the folder that the files are in".to_owned(),
             Self::Empty { .. } => "change .dockerignore, or drop this entry of files".to_owned(),
             Self::Spec(error) => return error.hint(),
             Self::Source(error) => return error.hint(),

@@ -147,12 +147,15 @@ impl<'a> Mapped<'a> {
                 let below = format!("{from}/");
                 let inside =
                     |file: &TreeFile| from.is_empty() || file.path.as_str().starts_with(&below);
-                if !tree.files().iter().any(inside) {
-                    return Err(FilesError::Missing {
-                        from: mapping.from.clone(),
-                    });
+                if tree.files().iter().any(inside) {
+                    to
+                } else if from.is_empty() {
+                    let folder = tree.root().to_owned();
+                    return Err(FilesError::EmptyFolder { folder });
+                } else {
+                    let from = mapping.from.clone();
+                    return Err(FilesError::Missing { from });
                 }
-                to
             }
         };
         Ok(Self { from, to, mapping })

@@ -21,6 +21,11 @@ struct Answer {
     secret: String,
 }
 
+/// Whether the helper is on the PATH.
+pub(super) fn is_there(name: &str, path: &OsStr) -> bool {
+    on_path(path, &format!("docker-credential-{name}")).is_some()
+}
+
 /// Asks a helper for a server's login; none if it knows none. Errors never hold its output.
 pub(super) fn get(
     name: &str,

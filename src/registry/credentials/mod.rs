@@ -193,7 +193,15 @@ impl Credentials {
     }
 
     /// The login for a repository; none if no place has one.
-    pub(crate) fn find(&self, repository: &Repository) -> Result<Option<Login>, CredentialsError> {
+    ///
+    /// # Errors
+    /// REG-CREDENTIAL-HELPER for one that is named for this host; the helper of all hosts is a
+    /// warning.
+    pub(crate) fn find(
+        &self,
+        repository: &Repository,
+        reporter: &dyn Reporter,
+    ) -> Result<Option<Login>, CredentialsError> {
         if let Some(explicit) = &self.explicit
             && explicit.host == repository.host
         {
@@ -214,12 +222,26 @@ impl Credentials {
             }
             if let Some(store) = file.store()
                 // `credsStore: desktop` is left behind on machines without a desktop: no error.
-                && let Ok(Some(login)) = self.ask(store, file, repository)
+                && helper::is_there(store, &self.path)
             {
-                return Ok(Some(login));
+                match self.ask(store, file, repository) {
+                    Ok(None) => {}
+                    Ok(login) => return Ok(login),
+                    Err(error) => {
+                        self.give_up(store, repository);
+                        reporter.warn(error.code(), format!("{error}; going on without it"));
+                    }
+                }
             }
         }
         Ok(None)
+    }
+
+    /// A helper that failed is not asked again: each answer may take its ten seconds.
+    fn give_up(&self, helper: &str, repository: &Repository) {
+        let key = (helper.to_owned(), file::server_name(&repository.host));
+        let mut answers = self.helped.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.insert(key, None);
     }
 
     fn ask(

@@ -15,7 +15,9 @@ fn write(path: &Path, user: &str) {
 
 fn user(places: &CredentialPlaces, repository: &str) -> Option<String> {
     let credentials = Credentials::load(places.clone(), &Silent).unwrap();
-    let login = credentials.find(&repository.parse().unwrap()).unwrap();
+    let login = credentials
+        .find(&repository.parse().unwrap(), &Silent)
+        .unwrap();
     login.map(|login| login.user)
 }
 
@@ -107,4 +109,38 @@ fn a_malformed_file_is_a_warning_unless_it_was_named() {
             ("REG-CREDENTIALS", Exit::Usage)
         );
     }
+}
+
+#[test]
+fn a_failing_helper_of_all_hosts_is_one_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = r#"{"credsStore": "t"}"#;
+    fs_err::write(dir.path().join("config.json"), config).unwrap();
+    let places = CredentialPlaces {
+        docker_config: Some(dir.path().to_owned()),
+        path: Some(dir.path().as_os_str().to_owned()),
+        ..CredentialPlaces::default()
+    };
+    let heard = Heard::default();
+    let ask = || {
+        let credentials = Credentials::load(places.clone(), &heard).unwrap();
+        for repository in ["h.example/x", "h.example/y"] {
+            let found = credentials.find(&repository.parse().unwrap(), &heard);
+            assert!(found.unwrap().is_none());
+        }
+        std::mem::take(&mut *heard.0.lock().unwrap())
+    };
+    assert_eq!(ask(), Vec::<String>::new(), "not on this machine");
+    let helper = dir.path().join("docker-credential-t");
+    fs_err::write(&helper, "#!/bin/sh\necho s3cret\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs_err::set_permissions(&helper, mode).unwrap();
+    let warnings = ask();
+    let [warning] = warnings.as_slice() else {
+        panic!("{warnings:?}");
+    };
+    for part in ["docker-credential-t", "h.example", "is no JSON"] {
+        assert!(warning.contains(part), "{warning}");
+    }
+    assert!(!warning.contains("s3cret"), "{warning}");
 }

@@ -65,7 +65,12 @@ fn set_is_as_strict_as_the_file() {
         (
             "container.port.x",
             "1",
-            "CFG-KEY --set container.port.x: unknown key \"container.port.x\"",
+            "CFG-KEY --set container.port.x: unknown key \"container.port.x\"; container.port is set as a whole",
+        ),
+        (
+            "files.0",
+            "1",
+            "CFG-KEY --set files.0: unknown key \"files.0\"; files is set as a whole: --set files=",
         ),
         (
             "container.port",
