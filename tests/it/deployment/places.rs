@@ -54,6 +54,7 @@ fn set_goes_over_the_file_for_any_key() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn set_is_as_strict_as_the_file() {
     for (path, value, expected) in [
         ("", "x", "CFG-KEY --set : unknown key \"\"; known here: "),
