@@ -30,6 +30,7 @@ pub use blobs::{BlobReader, Blobs};
 pub use document::{DOCUMENT_LIMIT, Document};
 pub use error::ImageError;
 pub use layout::Layout;
+pub(crate) use place::is_special;
 pub use verify::{Mismatch, verify};
 
 use crate::reference::Repository;

@@ -22,7 +22,7 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 
 /// Whether a path is a device, a pipe or an open file of the process such as `/dev/stdout`: these
 /// are written to, never replaced.
-pub(super) fn is_special(path: &Path) -> bool {
+pub(crate) fn is_special(path: &Path) -> bool {
     let kept = path.starts_with("/dev") || path.starts_with("/proc");
     // A link is followed: `/dev/stdout` is one, and may lead to a file.
     fs_err::metadata(path).is_ok_and(|found| !found.is_dir() && (kept || !found.is_file()))

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::SettingsError;
+use crate::image::is_special;
 
 /// A file that is written, and the flag that says so.
 #[derive(Clone, Debug)]
@@ -19,7 +20,8 @@ pub struct Written {
 /// USE-OUTPUT
 pub fn apart(all: &[Written]) -> Result<(), SettingsError> {
     let mut seen: Vec<(PathBuf, &'static str)> = Vec::new();
-    for written in all.iter().filter(|written| is_replaced(&written.path)) {
+    // Terminals, pipes and devices take one text after the other.
+    for written in all.iter().filter(|written| !is_special(&written.path)) {
         let place = place(&written.path);
         if let Some((_, first)) = seen.iter().find(|(known, _)| *known == place) {
             return Err(SettingsError::OneFileTwice {
@@ -31,12 +33,6 @@ pub fn apart(all: &[Written]) -> Result<(), SettingsError> {
         seen.push((place, written.flag));
     }
     Ok(())
-}
-
-/// Terminals, pipes and devices take one text after the other.
-fn is_replaced(path: &Path) -> bool {
-    let kept = path.starts_with("/dev") || path.starts_with("/proc");
-    !kept && fs_err::metadata(path).map_or(true, |found| found.is_file())
 }
 
 /// The file itself, by whatever way it is named; a folder that is not there is refused later.
