@@ -90,7 +90,7 @@ fn tree(folder: &Path, name: &str, sizes: &[usize], kind: Kind) -> Vec<Entry> {
                 content: Content::File {
                     path,
                     size: *size as u64,
-                    digest: None,
+                    expected: None,
                 },
             },
             package: None,

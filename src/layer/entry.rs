@@ -95,11 +95,34 @@ pub enum Content {
         path: PathBuf,
         /// Its size in bytes when it was scanned.
         size: u64,
-        /// The digest that the layer's key was made of, where it was.
-        digest: Option<Digest>,
+        /// What its key was made of; other bytes are LAYER-CHANGED. None for files that are in
+        /// no key.
+        expected: Option<Expected>,
     },
     /// Bytes that were spooled before.
     Spool(Arc<Spool>),
+}
+
+/// The bytes that a file must have when it is read for a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Their digest.
+    pub digest: Digest,
+    /// What the file was when the digest was taken, if its times were then older than the scan:
+    /// whoever writes to it later moves them, so that a file that is still so need not be hashed
+    /// again (the rule of git's index). None: only its bytes tell.
+    pub stamp: Option<Stamp>,
+}
+
+/// Times and identity of a file: seconds and nanoseconds since 1970, and its inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Last change of its bytes.
+    pub mtime: (i64, u32),
+    /// Last change of its bytes or of anything else of it.
+    pub ctime: (i64, u32),
+    /// Its inode.
+    pub inode: u64,
 }
 
 impl EntryPath {

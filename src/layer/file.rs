@@ -9,7 +9,7 @@ use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::LayerError;
-use super::entry::escape;
+use super::entry::{Stamp, escape};
 use super::header::TOO_LARGE;
 
 /// An open file and what it was when it was opened.
@@ -67,6 +67,17 @@ impl SourceFile {
             return Err(file.changed(format!("{found} found")));
         }
         Ok(file)
+    }
+
+    /// What it was when it was opened.
+    pub(crate) fn stamp(&self) -> Stamp {
+        let moment =
+            |seconds, nanoseconds| (seconds, u32::try_from(nanoseconds).unwrap_or(u32::MAX));
+        Stamp {
+            mtime: moment(self.before.st_mtime, self.before.st_mtime_nsec),
+            ctime: moment(self.before.st_ctime, self.before.st_ctime_nsec),
+            inode: self.before.st_ino,
+        }
     }
 
     /// Fails when the file's size or times have moved since it was opened.

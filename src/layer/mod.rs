@@ -18,7 +18,7 @@ pub mod spool;
 pub mod tar;
 
 pub use encode::{Compression, Encoder};
-pub use entry::{Content, Entry, EntryPath, Executable, Node, Owner};
+pub use entry::{Content, Entry, EntryPath, Executable, Expected, Node, Owner, Stamp};
 pub use error::LayerError;
 pub use key::{LayerKey, StepKey, TreeDigest};
 pub use record::{Descriptor, ElfSummary, EntryKind, EntrySummary, LayerRecord, LayerSummary};

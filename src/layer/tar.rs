@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::blocks::Blocks;
 use super::copy::{Copied, CopyError, copy};
-use super::entry::{Content, Executable, Node, Owner};
+use super::entry::{Content, Executable, Expected, Node, Owner};
 use super::file::{SourceFile, unreadable};
 use super::header::{self, Fields, Flag, RECORD, TOO_LARGE};
 use super::probe::Probe;
 use super::{Entry, EntryKind, EntryPath, EntrySummary, LayerError, LayerSummary};
-use crate::digest::{DiffId, Digest, Hashing};
+use crate::digest::{DiffId, Hashing};
 
 /// Zero bytes that end the archive.
 const TRAILER: usize = 2 * RECORD;
@@ -140,10 +140,14 @@ impl<'a> LayerWriter<'a> {
                 let file = streamed(spool.length());
                 self.streamed(&file, &mut spool.reader(), "an archive")
             }
-            Content::File { path, size, digest } => {
+            Content::File {
+                path,
+                size,
+                expected,
+            } => {
                 self.admit(&entry.path, || path.display().to_string())?;
                 let source = SourceFile::open(path, *size)?;
-                self.on_disk(&streamed(*size), &source, digest.as_ref())
+                self.on_disk(&streamed(*size), &source, expected.as_ref())
             }
         }
     }
@@ -152,9 +156,11 @@ impl<'a> LayerWriter<'a> {
         &mut self,
         file: &Streamed,
         source: &SourceFile,
-        expected: Option<&Digest>,
+        expected: Option<&Expected>,
     ) -> Result<(), LayerError> {
         self.file_header(file)?;
+        // A file that is what it was when it was hashed has the bytes that it had.
+        let expected = expected.filter(|expected| expected.stamp != Some(source.stamp()));
         let mut probe = Probe::of_file();
         let mut plain = &source.file;
         // Times alone do not tell: a second write in one tick of the clock leaves them as they
@@ -172,7 +178,7 @@ impl<'a> LayerWriter<'a> {
             Err(CopyError::Layer(error)) => return Err(error),
         }
         let (_, found, _) = hashing.finish();
-        if expected.is_some_and(|expected| *expected != found) {
+        if expected.is_some_and(|expected| expected.digest != found) {
             return Err(source.changed("other ones found".to_owned()));
         }
         let elf = probe.elf_of(file.path.as_str(), &source.file);

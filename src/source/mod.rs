@@ -29,13 +29,13 @@ use std::time::Duration;
 use crate::digest::Digest;
 use crate::error::Problems;
 use crate::layer::entry::escape;
-use crate::layer::{EntryPath, TreeDigest};
+use crate::layer::{EntryPath, Stamp, TreeDigest};
 use crate::progress::{Meter, Reporter, Silent};
 use crate::store::Store;
 use dockerignore::DockerRules;
 use gitignore::GitRules;
 use hash::Hashed;
-use stat::StatCache;
+use stat::{ScanClock, StatCache};
 use walk::{Found, FoundKind};
 
 /// Bytes of a `.gitignore` or `.dockerignore`, at most.
@@ -75,6 +75,9 @@ pub struct TreeFile {
     pub kind: TreeKind,
     /// SHA-256 of a file's bytes or of a link's target.
     pub digest: Digest,
+    /// What a file was when its digest was taken, if its times were older than the scan: as
+    /// long as it is still so, its bytes are those of the digest.
+    pub stamp: Option<Stamp>,
 }
 
 /// Kinds of members of a source tree.
@@ -130,6 +133,7 @@ impl SourceTree {
         let folder = walk::open_root(root)?;
         let cache = store.and_then(|store| StatCache::start(store, root));
         let found = walk::walk(&folder, &walk::excluded_below(root, exclude))?;
+        let clock = cache.as_ref().map(StatCache::clock);
         let mut hashed = digests(&folder, &found, cache)?;
         let mut tree = Self {
             root: root.to_owned(),
@@ -138,8 +142,12 @@ impl SourceTree {
             refused: Vec::new(),
         };
         for Found { path, kind } in &found {
-            match member(path, kind, hashed.remove(path.as_slice())) {
-                Ok(file) => tree.files.push(file),
+            let hashed = hashed.remove(path.as_slice());
+            let stamp = clock
+                .as_ref()
+                .and_then(|clock| stamp(clock, kind, hashed.as_ref()));
+            match member(path, kind, hashed) {
+                Ok(file) => tree.files.push(TreeFile { stamp, ..file }),
                 Err(refused) => tree.refused.push((path.clone(), refused)),
             }
         }
@@ -155,7 +163,12 @@ impl SourceTree {
         let mut tries = RECHECKS;
         loop {
             let now = Self::open(&self.root, &self.exclude, store)?;
-            if now.files == self.files {
+            let same = |a: &TreeFile, b: &TreeFile| {
+                (&a.path, &a.kind, a.digest) == (&b.path, &b.kind, b.digest)
+            };
+            if now.files.len() == self.files.len()
+                && now.files.iter().zip(&self.files).all(|(a, b)| same(a, b))
+            {
                 return Ok(());
             }
             tries -= 1;
@@ -319,6 +332,18 @@ fn digests<'f>(
     Ok(hashed)
 }
 
+/// The stamp of a file whose times were older than the scan when it was hashed.
+fn stamp(clock: &ScanClock, kind: &FoundKind, hashed: Option<&Hashed>) -> Option<Stamp> {
+    let (FoundKind::File { device, .. }, Some(Ok((stat, _)))) = (kind, hashed) else {
+        return None;
+    };
+    clock.settled(stat, *device).then_some(Stamp {
+        mtime: (stat.mtime.0, stat.mtime.1),
+        ctime: (stat.ctime.0, stat.ctime.1),
+        inode: stat.inode,
+    })
+}
+
 fn member(path: &[u8], kind: &FoundKind, hashed: Option<Hashed>) -> Result<TreeFile, Refused> {
     let shown = || escape(path);
     let unreadable = |source| Refused::Unreadable {
@@ -358,5 +383,6 @@ fn member(path: &[u8], kind: &FoundKind, hashed: Option<Hashed>) -> Result<TreeF
         path: name,
         kind,
         digest,
+        stamp: None,
     })
 }

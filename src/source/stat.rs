@@ -49,19 +49,50 @@ enum Clock {
     Other,
 }
 
+/// When a scan began, on which file system.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ScanClock {
+    started: Moment,
+    device: u64,
+}
+
+impl ScanClock {
+    /// Whether a file's times are older than the scan: a later write moves them.
+    pub(super) fn settled(&self, stat: &FileStat, device: u64) -> bool {
+        let clock = if device == self.device {
+            Clock::Same
+        } else {
+            Clock::Other
+        };
+        !racy(stat, self.started, clock)
+    }
+}
+
+/// Whether a file may have changed since `limit` without its times moving.
+fn racy(stat: &FileStat, mut limit: Moment, clock: Clock) -> bool {
+    if clock == Clock::Other {
+        limit.0 = limit.0.saturating_sub(COARSEST_SECONDS);
+    }
+    stat.mtime >= limit || stat.ctime >= limit
+}
+
 impl Known {
     fn digest(&self, path: &[u8], stat: &FileStat, clock: Clock) -> Option<Digest> {
         let (known, digest) = self.entries.get(path)?;
-        let mut limit = self.started?;
-        if clock == Clock::Other {
-            limit.0 = limit.0.saturating_sub(COARSEST_SECONDS);
-        }
-        let racy = stat.mtime >= limit || stat.ctime >= limit;
+        let racy = racy(stat, self.started?, clock);
         (known == stat && !racy).then_some(*digest)
     }
 }
 
 impl<'a> StatCache<'a> {
+    /// When this scan began.
+    pub(super) fn clock(&self) -> ScanClock {
+        ScanClock {
+            started: self.started,
+            device: self.device,
+        }
+    }
+
     /// Loads what is known of `root` and takes the time; must precede the walk. None, with a
     /// warning, when the store can't be written.
     pub(super) fn start(store: &'a Store, root: &Path) -> Option<Self> {

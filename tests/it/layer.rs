@@ -52,7 +52,7 @@ fn on_disk(path: &str, from: &Path, size: u64) -> Entry {
             content: Content::File {
                 path: from.to_owned(),
                 size,
-                digest: None,
+                expected: None,
             },
         },
     )

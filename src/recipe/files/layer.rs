@@ -8,8 +8,8 @@ use crate::base::Target;
 use crate::digest::Digest;
 use crate::layer::entry::escape;
 use crate::layer::{
-    Content, Entry, EntryKind, EntryPath, EntrySummary, Executable, InlineLayer, LayerDescription,
-    LayerError, LayerKey, Node, Owner,
+    Content, Entry, EntryKind, EntryPath, EntrySummary, Executable, Expected, InlineLayer,
+    LayerDescription, LayerError, LayerKey, Node, Owner,
 };
 use crate::recipe::{Context, FileMapping};
 use crate::source::{Filter, SourceTree, TreeFile, TreeKind};
@@ -202,7 +202,10 @@ impl Collected {
                 let content = Content::File {
                     path: tree.root().join(member.path.as_str()),
                     size: *size,
-                    digest: Some(member.digest),
+                    expected: Some(Expected {
+                        digest: member.digest,
+                        stamp: member.stamp,
+                    }),
                 };
                 Node::File {
                     executable,

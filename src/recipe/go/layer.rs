@@ -120,7 +120,7 @@ impl LayerSource for GoBinary {
                 content: Content::File {
                     path,
                     size: data.len(),
-                    digest: None,
+                    expected: None,
                 },
             },
             package: None,
