@@ -53,14 +53,19 @@ impl Digest {
 
     /// The 64 hex digits, without `sha256:`.
     pub fn hex(&self) -> String {
-        use fmt::Write as _;
-        self.0
-            .iter()
-            .fold(String::with_capacity(64), |mut text, byte| {
-                // Writing to a String can't fail.
-                let _infallible = write!(text, "{byte:02x}");
-                text
-            })
+        let mut text = String::with_capacity(64);
+        self.write_hex(&mut text);
+        text
+    }
+
+    /// Appends the 64 hex digits: a source tree has a digest for each of its files.
+    pub(crate) fn write_hex(&self, text: &mut String) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        for byte in self.0 {
+            for half in [byte >> 4, byte & 0xf] {
+                text.push(char::from(DIGITS[usize::from(half)]));
+            }
+        }
     }
 }
 

@@ -235,18 +235,31 @@ fn user(target: &Target, layers: &[&LayerSummary], process: &Process, findings: 
     findings.extend(finding);
 }
 
+/// Entries in their order, as runs of neighbours in one folder.
+fn folders<'a>(layers: &[&'a LayerSummary]) -> impl Iterator<Item = (&'a str, &'a [EntrySummary])> {
+    let runs = layers
+        .iter()
+        .flat_map(|layer| layer.entries.chunk_by(|a, b| folder(a) == folder(b)));
+    runs.map(|run| (run.first().map_or("", folder), run))
+}
+
+fn folder(entry: &EntrySummary) -> &str {
+    entry.path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
 /// Paths that a link of the base would send elsewhere, or that would replace one.
 fn links(tree: &Tree<'_>, layers: &[&LayerSummary], findings: &mut Vec<Finding>) {
     let mut crossings: BTreeMap<&str, (&EntrySummary, Vec<&str>)> = BTreeMap::new();
-    for entry in layers.iter().flat_map(|layer| &layer.entries) {
-        let link = tree
-            .crossed(&entry.path)
-            .or_else(|| tree.replaced_link(entry));
-        if let Some(link) = link {
-            let (_, paths) = crossings
-                .entry(&link.path)
-                .or_insert_with(|| (link, Vec::new()));
-            paths.push(&entry.path);
+    for (_, entries) in folders(layers) {
+        // The same for all: it depends on the folder alone.
+        let crossed = entries.first().and_then(|entry| tree.crossed(&entry.path));
+        for entry in entries {
+            if let Some(link) = crossed.or_else(|| tree.replaced_link(entry)) {
+                let (_, paths) = crossings
+                    .entry(&link.path)
+                    .or_insert_with(|| (link, Vec::new()));
+                paths.push(&entry.path);
+            }
         }
     }
     for (link, paths) in crossings.into_values() {
@@ -266,8 +279,9 @@ fn links(tree: &Tree<'_>, layers: &[&LayerSummary], findings: &mut Vec<Finding>)
 
 /// Entries that take away what other files of the base need; those of one place are one finding.
 fn removed(tree: &Tree<'_>, layers: &[&LayerSummary], findings: &mut Vec<Finding>) {
-    let entries = layers.iter().flat_map(|layer| &layer.entries);
-    let places: BTreeMap<String, &EntrySummary> = entries
+    let places: BTreeMap<String, &EntrySummary> = folders(layers)
+        .filter(|(folder, _)| !tree.is_new(folder))
+        .flat_map(|(_, entries)| entries)
         .filter_map(|entry| Some((tree.removed(entry)?, entry)))
         .collect();
     for (place, entry) in places {

@@ -91,9 +91,30 @@ impl<'a> Tree<'a> {
 
     /// The base's link that a directory of ours would replace.
     pub(super) fn replaced_link(&self, entry: &EntrySummary) -> Option<&'a EntrySummary> {
+        if entry.kind != EntryKind::Directory {
+            return None;
+        }
         let below = self.base.get(&entry.path)?;
-        let replaced = entry.kind == EntryKind::Directory && below.kind == EntryKind::Symlink;
-        replaced.then_some(below)
+        (below.kind == EntryKind::Symlink).then_some(below)
+    }
+
+    /// Whether the base has nothing in a folder, and neither a link nor a file on the way to it:
+    /// entries of ours there can't meet anything of the base.
+    pub(super) fn is_new(&self, folder: &str) -> bool {
+        let slashes = folder.match_indices('/').map(|(index, _)| index);
+        let mut ways = slashes.chain([folder.len()]).map(|end| &folder[..end]);
+        let directory = |entry: &EntrySummary| entry.kind == EntryKind::Directory;
+        !folder.is_empty()
+            && ways.all(|path| self.base.get(path).is_none_or(directory))
+            && !self.alone().has_children(folder)
+    }
+
+    /// The base without our layers.
+    fn alone(&self) -> Self {
+        Self {
+            base: self.base,
+            ours: BTreeMap::new(),
+        }
     }
 
     /// What of the base an entry of ours would remove: a folder with all that is in it, maybe
@@ -111,10 +132,7 @@ impl<'a> Tree<'a> {
         if entry.kind == EntryKind::Directory {
             return file(&entry.path.as_str()).then(|| entry.path.clone());
         }
-        let alone = Self {
-            base: self.base,
-            ours: BTreeMap::new(),
-        };
+        let alone = self.alone();
         let folder = alone.has_children(&entry.path)
             // A link of ours in place of a link is another way to the same, as on merged /usr.
             || (is_file(entry.kind)

@@ -14,12 +14,15 @@
 //! are not in it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use serde::Serialize;
 
 use super::{TreeFile, TreeKind};
 
-const HEAD: &[u8] = b"karisimbi tree 1\n";
+const HEAD: &str = "karisimbi tree 1\n";
+/// Bytes of a line beside its path, of at most 4095 bytes.
+const MOST: usize = "f ".len() + 64 + " 4095 \n".len();
 
 /// A path that differs between two listings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -58,7 +61,11 @@ pub fn listing(members: &[&TreeFile]) -> Vec<u8> {
     let mut sorted = members.to_vec();
     sorted.sort_by(|a, b| a.path.cmp(&b.path));
     sorted.dedup_by(|a, b| a.path == b.path);
-    let mut text = HEAD.to_vec();
+    let lengths = sorted
+        .iter()
+        .map(|member| member.path.as_str().len() + MOST);
+    let mut text = String::with_capacity(HEAD.len() + lengths.sum::<usize>());
+    text.push_str(HEAD);
     for member in sorted {
         let kind = match member.kind {
             TreeKind::File(_) => 'f',
@@ -66,10 +73,12 @@ pub fn listing(members: &[&TreeFile]) -> Vec<u8> {
             TreeKind::Symlink(_) => 'l',
         };
         let path = member.path.as_str();
-        let line = format!("{kind} {} {} {path}\n", member.digest.hex(), path.len());
-        text.extend_from_slice(line.as_bytes());
+        text.extend([kind, ' ']);
+        member.digest.write_hex(&mut text);
+        // Writing to a String can't fail.
+        let _infallible = writeln!(text, " {} {path}", path.len());
     }
-    text
+    text.into_bytes()
 }
 
 /// What differs between two listings, sorted by path: the reason that `--explain` gives.
@@ -97,7 +106,7 @@ pub fn changes(before: &[u8], now: &[u8]) -> Vec<TreeChange> {
 
 /// Path → kind and digest.
 fn parse(listing: &[u8]) -> Option<BTreeMap<&str, &str>> {
-    let mut rest = std::str::from_utf8(listing.strip_prefix(HEAD)?).ok()?;
+    let mut rest = std::str::from_utf8(listing.strip_prefix(HEAD.as_bytes())?).ok()?;
     let mut members = BTreeMap::new();
     while !rest.is_empty() {
         let (content, after) = rest.split_at_checked("f ".len() + 64)?;

@@ -33,18 +33,6 @@ pub fn directory(base: &BTreeMap<String, EntrySummary>, path: &str) -> Result<St
     })
 }
 
-/// Where a file or link of the image lies: the links above it are followed, one at its own place
-/// is replaced.
-///
-/// # Errors
-/// A loop of links.
-pub fn member(base: &BTreeMap<String, EntrySummary>, path: &str) -> Result<String, LinkLoop> {
-    let Some((parent, name)) = path.rsplit_once('/') else {
-        return Ok(path.to_owned());
-    };
-    Ok(join(&directory(base, parent)?, name))
-}
-
 /// `folder/name`, where an empty folder is the root.
 pub(in crate::recipe) fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() {
@@ -107,8 +95,6 @@ mod tests {
         ] {
             assert_eq!(directory(&base, path).unwrap(), expected);
         }
-        assert_eq!(member(&base, "lib").unwrap(), "lib");
-        assert_eq!(member(&base, "lib/z").unwrap(), "usr/lib/z");
     }
 
     #[test]

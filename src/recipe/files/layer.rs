@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::canonical::{self, join, lexical};
+use super::canonical::{self, LinkLoop, join, lexical};
 use super::error::FilesError;
 use crate::base::Target;
 use crate::digest::Digest;
@@ -19,12 +19,15 @@ const RULES: u32 = 1;
 
 type Base = BTreeMap<String, EntrySummary>;
 
-/// Entries by their path in the image, each with the source path that it comes from.
+/// Entries of the image, each with the source path that it comes from.
 #[derive(Default)]
-struct Collected {
-    entries: BTreeMap<String, (Entry, String)>,
+struct Collected<'a> {
+    entries: Vec<(Entry, &'a EntryPath)>,
     /// Paths that the base's links turned into others: `lib` → `usr/lib`.
     moved: BTreeMap<String, String>,
+    /// The last entry's folder, and where it lies once the base's links are followed: members
+    /// come sorted, so that neighbours share it.
+    folder: (String, String),
 }
 
 /// A checked mapping.
@@ -46,22 +49,24 @@ pub(in crate::recipe) fn layer(
 ) -> Result<InlineLayer, FilesError> {
     let base = &target.facts.entries;
     let mut collected = Collected::default();
-    let mut selected: BTreeMap<&EntryPath, &TreeFile> = BTreeMap::new();
+    let mut members: Vec<&TreeFile> = Vec::new();
     for mapping in mappings {
         let mapped = Mapped::new(tree, directory, mapping)?;
-        let members = tree.select(&mapped.from, Filter::DockerIgnore)?;
-        if members.is_empty() {
+        let selected = tree.select(&mapped.from, Filter::DockerIgnore)?;
+        if selected.is_empty() {
             return Err(FilesError::Empty {
                 from: mapping.from.clone(),
             });
         }
-        for member in members {
+        for member in &selected {
             collected.add(tree, &mapped, member, base)?;
-            selected.insert(&member.path, member);
         }
+        members.extend(selected);
     }
+    collected.sort()?;
     let owned = collected.directories(base)?;
-    let members: Vec<&TreeFile> = selected.into_values().collect();
+    members.sort_by(|a, b| a.path.cmp(&b.path));
+    members.dedup_by(|a, b| a.path == b.path);
     let size = members.iter().map(|member| size(&member.kind)).sum();
     let shown: Vec<String> = mappings.iter().map(shown).collect();
     let moved: Vec<String> = collected
@@ -73,7 +78,7 @@ pub(in crate::recipe) fn layer(
         .with("source", &context.tree_digest(&members).0)
         .with("files", &shown.join(", "))
         .with("base-links", &moved.join(", "))
-        .with("directories", &Digest::of(owned.join("\n").as_bytes()));
+        .with("directories", &digest(&owned));
     let description = LayerDescription {
         name: "files".to_owned(),
         kind: "files".to_owned(),
@@ -84,12 +89,18 @@ pub(in crate::recipe) fn layer(
             shown.join(", ")
         ),
     };
-    let entries = collected
-        .entries
-        .into_values()
-        .map(|(entry, _)| entry)
-        .collect();
+    let entries = collected.entries.into_iter().map(|(entry, _)| entry);
+    let entries = entries.chain(owned).collect();
     Ok(InlineLayer::new(key, description, entries))
+}
+
+/// The digest of the paths of these directories.
+fn digest(directories: &[Entry]) -> Digest {
+    let paths: Vec<&str> = directories
+        .iter()
+        .map(|entry| entry.path.as_str())
+        .collect();
+    Digest::of(paths.join("\n").as_bytes())
 }
 
 fn shown(mapping: &FileMapping) -> String {
@@ -178,12 +189,12 @@ impl<'a> Mapped<'a> {
     }
 }
 
-impl Collected {
+impl<'a> Collected<'a> {
     fn add(
         &mut self,
         tree: &SourceTree,
         mapped: &Mapped<'_>,
-        member: &TreeFile,
+        member: &'a TreeFile,
         base: &Base,
     ) -> Result<(), FilesError> {
         let (place, below) = mapped.place(member);
@@ -213,70 +224,91 @@ impl Collected {
                 }
             }
         };
-        let canonical = canonical::member(base, &place)?;
-        if canonical != place
-            && let (Some((parent, _)), Some((moved, _))) =
-                (place.rsplit_once('/'), canonical.rsplit_once('/'))
-        {
-            self.moved.insert(parent.to_owned(), moved.to_owned());
-        }
         let entry = Entry {
-            path: EntryPath::new(canonical.clone())?,
+            path: EntryPath::new(self.canonical(place, base)?)?,
             node,
             package: None,
         };
-        let from = member.path.to_string();
-        if let Some((_, first)) = self
-            .entries
-            .insert(canonical.clone(), (entry, from.clone()))
-        {
-            return Err(LayerError::Duplicate {
-                path: canonical,
-                first,
-                second: from,
-            }
-            .into());
-        }
+        self.entries.push((entry, &member.path));
         Ok(())
     }
 
-    /// Adds the directories that the base lacks: those that it has keep their mode and owner.
-    fn directories(&mut self, base: &Base) -> Result<Vec<String>, FilesError> {
-        let mut owned: BTreeSet<String> = BTreeSet::new();
-        for path in self.entries.keys() {
-            let mut path = path.as_str();
+    /// The path that a member gets: the base's links above it are followed.
+    fn canonical(&mut self, place: String, base: &Base) -> Result<String, LinkLoop> {
+        let Some((parent, name)) = place.rsplit_once('/') else {
+            return Ok(place);
+        };
+        if self.folder.0 != parent {
+            self.folder = (parent.to_owned(), canonical::directory(base, parent)?);
+        }
+        let (_, folder) = &self.folder;
+        if folder == parent {
+            return Ok(place);
+        }
+        if !folder.is_empty() {
+            self.moved.insert(parent.to_owned(), folder.clone());
+        }
+        Ok(join(folder, name))
+    }
+
+    /// Sorts the entries by their paths, of which no two may be equal.
+    fn sort(&mut self) -> Result<(), LayerError> {
+        self.entries.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
+        let mut pairs = self.entries.iter().zip(self.entries.iter().skip(1));
+        match pairs.find(|((a, _), (b, _))| a.path == b.path) {
+            Some(((entry, first), (_, second))) => Err(LayerError::Duplicate {
+                path: entry.path.as_str().to_owned(),
+                first: first.to_string(),
+                second: second.to_string(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The directories of the sorted entries that the base lacks: those that it has keep their
+    /// mode and owner.
+    fn directories(&self, base: &Base) -> Result<Vec<Entry>, LayerError> {
+        let mut owned: BTreeSet<&str> = BTreeSet::new();
+        let mut last = "";
+        for (entry, _) in &self.entries {
+            let mut path = entry.path.as_str();
             while let Some((parent, _)) = path.rsplit_once('/') {
-                if !owned.insert(parent.to_owned()) {
+                if parent == last || !owned.insert(parent) {
                     break;
                 }
                 path = parent;
             }
+            last = entry
+                .path
+                .as_str()
+                .rsplit_once('/')
+                .map_or("", |(parent, _)| parent);
         }
         owned.retain(|path| {
-            base.get(path)
+            base.get(*path)
                 .is_none_or(|entry| entry.kind != EntryKind::Directory)
         });
-        for path in &owned {
-            let node = Node::Directory {
-                mode: 0o755,
-                owner: Owner::ROOT,
-            };
-            let entry = Entry {
-                path: EntryPath::new(path.clone())?,
-                node,
-                package: None,
-            };
-            let second = "a folder of that name".to_owned();
-            if let Some((_, first)) = self.entries.insert(path.clone(), (entry, second.clone())) {
-                return Err(LayerError::Duplicate {
-                    path: path.clone(),
-                    first,
-                    second,
-                }
-                .into());
-            }
+        owned.into_iter().map(|path| self.directory(path)).collect()
+    }
+
+    fn directory(&self, path: &str) -> Result<Entry, LayerError> {
+        let same = |(entry, _): &(Entry, _)| entry.path.as_str().cmp(path);
+        if let Ok(index) = self.entries.binary_search_by(same) {
+            return Err(LayerError::Duplicate {
+                path: path.to_owned(),
+                first: self.entries[index].1.to_string(),
+                second: "a folder of that name".to_owned(),
+            });
         }
-        Ok(owned.into_iter().collect())
+        let node = Node::Directory {
+            mode: 0o755,
+            owner: Owner::ROOT,
+        };
+        Ok(Entry {
+            path: EntryPath::new(path)?,
+            node,
+            package: None,
+        })
     }
 }
 
