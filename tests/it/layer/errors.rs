@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use karisimbi::digest::Digest;
 use karisimbi::error::Coded as _;
 use karisimbi::layer::{
-    Compression, Encoder, Entry, EntryPath, Executable, LayerError, Owner, Streamed,
+    Compression, Content, Encoder, Entry, EntryPath, Executable, Expected, LayerError, Node, Owner,
+    Stamp, Streamed,
 };
 
 use super::{MIB, directory, encode, file, link, on_disk};
@@ -32,6 +34,57 @@ fn assert_refused(entries: &[Entry], code: &str, parts: &[&str]) {
     for part in parts {
         assert!(message.contains(part), "{part:?} is not in: {message}");
     }
+}
+
+/// Bytes are compared with the key's digest unless the file is what it was when it was hashed.
+#[test]
+fn a_file_with_other_bytes_of_the_same_length_is_refused() {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("f");
+    write(&path, "now\n");
+    let found = std::fs::metadata(&path).expect("a file");
+    let stamp = Stamp {
+        mtime: (
+            found.mtime(),
+            u32::try_from(found.mtime_nsec()).expect("below 10^9"),
+        ),
+        ctime: (
+            found.ctime(),
+            u32::try_from(found.ctime_nsec()).expect("below 10^9"),
+        ),
+        inode: found.ino(),
+    };
+    let moved = Stamp {
+        ctime: (stamp.ctime.0 - 1, stamp.ctime.1),
+        ..stamp
+    };
+    let entry = |text: &str, stamp| {
+        let digest = Digest::of(text.as_bytes());
+        let mut entry = on_disk("f", &path, 4);
+        if let Node::File {
+            content: Content::File { expected, .. },
+            ..
+        } = &mut entry.node
+        {
+            *expected = Some(Expected { digest, stamp });
+        }
+        entry
+    };
+    for stamp in [None, Some(moved)] {
+        assert_refused(
+            &[entry("old\n", stamp)],
+            "LAYER-CHANGED",
+            &["other ones found"],
+        );
+        assert!(
+            encode(&[entry("now\n", stamp)]).is_ok(),
+            "the bytes of the key"
+        );
+    }
+    // Nothing wrote to it since it was hashed: the kernel says so.
+    assert!(encode(&[entry("now\n", Some(stamp))]).is_ok());
 }
 
 #[test]
