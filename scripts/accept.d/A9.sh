@@ -8,12 +8,12 @@ program
 # --- codes ---------------------------------------------------------------------------------------
 codes="
   LAYER-CHANGED LAYER-SPECIAL LAYER-SETID LAYER-PATH LAYER-WHITEOUT LAYER-DUPLICATE LAYER-TOO-LARGE
-  LAYER-READ LAYER-FORMAT STORE-FULL CACHE-CORRUPT BASE-CONFIG BASE-MEDIA
+  LAYER-READ LAYER-FORMAT STORE-FULL CACHE-CORRUPT CACHE-MISMATCH BASE-CONFIG BASE-MEDIA
   BASE-PLATFORM GO-NONE GO-OLD GO-TC-DL GO-MAIN GO-NOTMAIN GO-SUM GO-OFF GO-PROXY GO-PRIVATE GO-VENDOR
   GO-CGO-REQ GO-CGO-STUB GO-VCS GO-CACHE GO-EMBED GO-RACE GO-REPLACE GO-OOM
 "
-# Both are about the previous image as cache, which is not built yet.
-later="CACHE-REMOTE CACHE-MISMATCH"
+# It is about the previous image as cache, which is not built yet.
+later="CACHE-REMOTE"
 
 # What the program says, and what tests expect. Unit tests begin at #[cfg(test)] in a file, or are
 # in a file of their own.

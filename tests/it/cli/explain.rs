@@ -1,5 +1,11 @@
 //! `--explain` names what changed and nothing else; caches are used, refused and compared.
 
+use std::sync::Arc;
+
+use karisimbi::layer::LayerKey;
+use karisimbi::progress::Silent;
+use karisimbi::store::Store;
+
 use super::{Bench, both};
 use crate::support::{fail, run, write};
 
@@ -113,4 +119,34 @@ fn expect_cached_names_the_layer_and_the_reason() {
         stderr.contains("explained files (linux/amd64): source: program changed"),
         "{stderr}"
     );
+}
+
+/// `--verify-cache` finds a record that its key does not give: here one of another source.
+#[test]
+fn verify_cache_names_the_layer_and_both_digests() {
+    let bench = Bench::new();
+    bench.source("other");
+    write(&bench.path("other/more"), "other bytes\n");
+    let key = |source: &str| -> LayerKey {
+        let mut command =
+            bench.command(&["build", source, "--recipe", "files", "--base", "scratch"]);
+        command.args(["--entrypoint", "/app/program", "--record", "record.json"]);
+        run(&mut command);
+        let text = std::fs::read_to_string(bench.path("record.json")).expect("a record");
+        let record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        serde_json::from_value(record["images"][0]["layers"][0]["key"].clone()).expect("a key")
+    };
+    let (app, other) = (key("app"), key("other"));
+    let store = Store::open(&bench.path("cache"), Arc::new(Silent)).expect("the cache");
+    let wrong = store.record(&other).expect("a record");
+    store.put_record(&app, &wrong).expect("a record");
+    drop(store);
+
+    let (exit, stderr) = fail(&mut bench.build(&["app", "--verify-cache"]));
+    assert_eq!(exit, 1);
+    assert!(stderr.contains("error[CACHE-MISMATCH]"), "{stderr}");
+    let named = ["layer files", &wrong.diff_id.to_string(), "rebuilt"];
+    for part in named {
+        assert!(stderr.contains(part), "{part} is not in {stderr}");
+    }
 }
