@@ -98,9 +98,11 @@ refused() {
   shift 2
   timeout 120 "$KARISIMBI" build "$@" >"$WORK/refused.out" 2>"$WORK/refused.log" || exit_code=$?
   same "exit code of $name ($(tail -c 600 "$WORK/refused.log"))" 1 "$exit_code"
-  holds "$name" "$code" "$WORK/refused.log"
+  # Warnings have codes too; the refusal is the error's.
+  grep '^error\[' "$WORK/refused.log" >"$WORK/refused.errors" || failed "$name: no error in $(tail -c 600 "$WORK/refused.log")"
+  holds "$name" "$code" "$WORK/refused.errors"
   [ ! -s "$WORK/refused.out" ] || failed "$name: standard output holds $(head -c 200 "$WORK/refused.out")"
-  say "$name: refused with $(grep -Eo -m 1 -- "$code" "$WORK/refused.log" | head -1)"
+  say "$name: refused with $(grep -Eo -m 1 -- "$code" "$WORK/refused.errors" | head -1)"
 }
 
 # --- tools and servers ----------------------------------------------------------------------------
