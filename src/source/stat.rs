@@ -174,8 +174,7 @@ impl<'a> StatCache<'a> {
         let written = if hashed == 0 && count == self.known.entries.len() {
             fs::remove_file(&self.beside)
         } else {
-            let lazy = sealed::Durability::Lazy;
-            sealed::write(&self.beside, &self.place, &contents, lazy)
+            sealed::write(&self.beside, &self.place, &contents)
         };
         if let Err(error) = written {
             warn_unkept(self.store, &error);

@@ -205,7 +205,6 @@ impl Store {
             &self.scratch.path(),
             &self.stamp_path(digest),
             contents.as_bytes(),
-            sealed::Durability::Lazy,
         )
     }
 

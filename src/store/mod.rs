@@ -40,7 +40,7 @@ use crate::digest::Digest;
 use crate::layer::{LayerKey, LayerRecord};
 use crate::progress::Reporter;
 use lock::{Gate, Scratch};
-use sealed::{Broken, Durability};
+use sealed::Broken;
 
 /// Contents of the `CACHEDIR.TAG` in each of our folders (bford.info/cachedir): backup programs
 /// skip such folders.
@@ -159,7 +159,7 @@ impl Store {
         };
         let write = || -> io::Result<()> {
             let json = serde_json::to_vec(&stored)?;
-            sealed::write(&self.scratch.path(), &place, &json, Durability::Synced)
+            sealed::write(&self.scratch.path(), &place, &json)
         };
         write().map_err(|source| StoreError::explain(&place, 0, source))
     }
@@ -186,7 +186,7 @@ impl Store {
     /// STORE-FULL, STORE-DENIED, STORE-IO.
     pub fn put_memo(&self, key: &Digest, value: &[u8]) -> Result<(), StoreError> {
         let place = self.root.join("memos").join(key.hex());
-        sealed::write(&self.scratch.path(), &place, value, Durability::Lazy)
+        sealed::write(&self.scratch.path(), &place, value)
             .map_err(|source| StoreError::explain(&place, value.len() as u64, source))
     }
 

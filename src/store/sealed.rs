@@ -61,28 +61,11 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Broken> {
     }
 }
 
-/// Whether a file must be on the disk before it gets its name. A sealed file that a power cut
-/// leaves half-written is noticed when it is read, so only records pay for this.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Durability {
-    /// fsync before the rename.
-    Synced,
-    /// Whenever the system likes.
-    Lazy,
-}
-
-/// Writes `contents`, sealed, to `beside` and renames it to `path`.
-pub(crate) fn write(
-    beside: &Path,
-    path: &Path,
-    contents: &[u8],
-    durability: Durability,
-) -> io::Result<()> {
+/// Writes `contents`, sealed, to `beside` and renames it to `path`. There is no fsync: a sealed
+/// file that a power cut leaves half-written is noticed when it is read, and made again.
+pub(crate) fn write(beside: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut file = fs::File::create(beside)?;
     file.write_all(&seal(contents))?;
-    if durability == Durability::Synced {
-        file.sync_all()?;
-    }
     fs::rename(beside, path)
 }
 
