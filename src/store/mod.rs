@@ -329,8 +329,9 @@ fn refuse_contents(root: &Path) -> Result<(), StoreError> {
             && fs::read(root.join(&name))
                 .is_ok_and(|found| found.is_empty() || found == CACHEDIR_TAG.as_bytes());
         if name != "lost+found" && !tag {
+            // Made by another process meanwhile; its tag may be empty while it is written again.
             let made = fs::read(root.join("CACHEDIR.TAG"))
-                .is_ok_and(|found| found == CACHEDIR_TAG.as_bytes());
+                .is_ok_and(|found| found.is_empty() || found == CACHEDIR_TAG.as_bytes());
             return if made {
                 Ok(())
             } else {
