@@ -8,7 +8,7 @@ use crate::layer::Descriptor;
 use crate::net::Reach;
 use crate::plan::{Evidence, Plan};
 use crate::progress::{Verb, human_bytes};
-use crate::recipe::{self, Context, Recipe};
+use crate::recipe::{self, Context, Recipe, Revision};
 use crate::reference::{Reference, Repository};
 
 use super::{PipelineError, Prepared, Request, Session};
@@ -178,14 +178,12 @@ fn image_name(request: &Request, plan: &Plan) -> String {
 /// The deployment's version, else the source's own, else the Git tag at HEAD, else the commit's
 /// first 12 digits, else `dev`.
 fn image_version(request: &Request, plan: &Plan) -> String {
-    let revision = request.options.revision.as_ref();
     let version = request
         .options
         .version
         .clone()
         .or_else(|| plan.version.clone())
-        .or_else(|| revision.and_then(|r| r.tag.clone().filter(|_| !r.dirty)))
-        .or_else(|| revision.map(|r| r.commit.chars().take(12).collect()));
+        .or_else(|| request.options.revision.as_ref().map(Revision::version));
     let Some(version) = version else {
         return "dev".to_owned();
     };

@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::digest::Hashing;
+use crate::digest::Digest;
 use crate::error::AnyError;
 use crate::image::blobs::Checked;
 use crate::image::{Blob, BlobReader, Document, Image, Layer, Layout, archive};
@@ -193,9 +193,8 @@ fn blame(artifact: &Artifact<'_>, error: SinkError, context: &Context<'_>) -> Si
         let Ok(file) = fs_err::File::open(&path) else {
             continue;
         };
-        let mut reader = Hashing::new(file);
-        let read = io::copy(&mut reader, &mut io::sink());
-        if read.is_ok() && reader.finish().1 != *digest && fs_err::remove_file(&path).is_ok() {
+        let found = Digest::of_reader(file);
+        if found.is_ok_and(|found| found != *digest) && fs_err::remove_file(&path).is_ok() {
             return SinkError::Corrupt { digest: *digest };
         }
     }

@@ -29,16 +29,13 @@ impl<'a> Values<'a> {
     /// The version as goreleaser writes it: without the tag's `v`. It is the one in the image's
     /// reference: a tag does not name a tree that was changed since.
     fn version(&self) -> String {
-        let clean = self.revision.filter(|revision| !revision.dirty);
-        let tag = clean.and_then(|revision| revision.tag.as_deref());
-        match (self.version.or(tag), self.revision) {
-            (Some(version), _) => version
-                .strip_prefix('v')
-                .filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-                .unwrap_or(version)
-                .to_owned(),
-            (None, Some(revision)) => revision.commit.chars().take(12).collect(),
-            (None, None) => "dev".to_owned(),
+        let version = self.version.map(str::to_owned);
+        let Some(version) = version.or_else(|| self.revision.map(Revision::version)) else {
+            return "dev".to_owned();
+        };
+        match version.strip_prefix('v') {
+            Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => rest.to_owned(),
+            _ => version,
         }
     }
 

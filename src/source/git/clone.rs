@@ -289,7 +289,7 @@ impl Cloning<'_> {
 
     fn report(&self, checkout: &Checkout) -> Result<(), SourceError> {
         let reference = self.shown_reference();
-        let short: String = checkout.revision.commit.chars().take(12).collect();
+        let short = checkout.revision.short();
         let text = format!("{} at {reference}, commit {short}", self.url());
         self.reporter.line(Verb::Cloned, text);
 

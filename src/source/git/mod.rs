@@ -33,6 +33,19 @@ pub struct Revision {
     pub dirty: bool,
 }
 
+impl Revision {
+    /// The commit's first 12 digits.
+    pub fn short(&self) -> String {
+        self.commit.chars().take(12).collect()
+    }
+
+    /// What names this tree: the tag, unless the tree was changed since, else the short commit.
+    pub fn version(&self) -> String {
+        let tag = self.tag.clone().filter(|_| !self.dirty);
+        tag.unwrap_or_else(|| self.short())
+    }
+}
+
 /// Why git did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what each field is")]
