@@ -1,14 +1,13 @@
 //! Runs one step: closed environment, captured output, a locked slot.
 
 use std::collections::VecDeque;
-use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 
-use crate::plan::{Argument, Step, StepOutcome};
+use crate::plan::{Step, StepOutcome};
 use crate::progress::{Event, Reporter};
 use crate::store::{Lock, Store};
 
@@ -52,16 +51,8 @@ pub(super) fn run(
         program: step.program.clone(),
         source,
     };
-    let mut command = Command::new(&step.program);
+    let mut command = step.command(slot.folder());
     command
-        .args(step.args.iter().map(|argument| resolve(argument, slot)))
-        .env_clear()
-        .envs(
-            step.env
-                .iter()
-                .map(|(name, value)| (name, resolve(value, slot))),
-        )
-        .current_dir(&step.directory)
         // The lock's (empty) file as stdin: should this process be killed, its orphan keeps the
         // lock until it ends, so that no other build reads what it is still writing.
         .stdin(slot.lock.share().map_err(unable)?)
@@ -103,13 +94,6 @@ fn join(thread: std::thread::ScopedJoinHandle<'_, Option<String>>) -> String {
     thread.join().unwrap_or_default().unwrap_or_default()
 }
 
-fn resolve(argument: &Argument, slot: &Slot) -> OsString {
-    match argument {
-        Argument::Text(text) | Argument::Secret(text) => text.clone(),
-        Argument::Output(name) => slot.folder.join(OsStr::new(name)).into_os_string(),
-    }
-}
-
 /// Reads a stream to its end, shows each line to `hear`, and keeps the last ones.
 fn capture(stream: impl Read, hear: &dyn Fn(&str)) -> String {
     let mut reader = BufReader::new(stream);
@@ -141,6 +125,7 @@ fn capture(stream: impl Read, hear: &dyn Fn(&str)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Argument;
 
     #[test]
     fn keeps_the_end_of_a_long_output() {

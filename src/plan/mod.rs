@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -87,6 +88,22 @@ pub struct Step {
 }
 
 impl Step {
+    /// Its process, with nothing but its own environment; `slot` is the folder of its outputs.
+    pub fn command(&self, slot: &Path) -> Command {
+        let resolved = |argument: &Argument| match argument {
+            Argument::Text(text) | Argument::Secret(text) => text.clone(),
+            Argument::Output(name) => slot.join(name).into_os_string(),
+        };
+        let env = self.env.iter();
+        let mut command = Command::new(&self.program);
+        command
+            .args(self.args.iter().map(resolved))
+            .env_clear()
+            .envs(env.map(|(name, value)| (name, resolved(value))))
+            .current_dir(&self.directory);
+        command
+    }
+
     /// What its program printed, without the secrets that it was given and without the credentials
     /// of URLs.
     pub fn scrub(&self, said: &str) -> String {

@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use karisimbi::base::{Base, BaseFacts, Target};
 use karisimbi::error::AnyError;
 use karisimbi::net::Reach;
-use karisimbi::plan::{Argument, Notice, Plan, Step, StepOutcome};
+use karisimbi::plan::{Notice, Plan, Step, StepOutcome};
 use karisimbi::progress::Silent;
 use karisimbi::recipe::go::GoRecipe;
 use karisimbi::recipe::{Context, Options, Recipe};
@@ -96,19 +96,8 @@ impl Workbench {
     fn step(&self, step: &Step) -> StepOutcome {
         let slot = self.store.step_slot(&step.slot).expect("a slot");
         let _lock = self.store.lock(&step.slot.hex()).expect("a lock");
-        let value = |argument: &Argument| match argument {
-            Argument::Text(text) | Argument::Secret(text) => text.clone(),
-            Argument::Output(name) => slot.join(name).into_os_string(),
-        };
-        let output = Command::new(&step.program)
-            .args(step.args.iter().map(value))
-            .env_clear()
-            .envs(
-                step.env
-                    .iter()
-                    .map(|(name, argument)| (name, value(argument))),
-            )
-            .current_dir(&step.directory)
+        let output = step
+            .command(&slot)
             .stdin(Stdio::null())
             .output()
             .expect("the program starts");

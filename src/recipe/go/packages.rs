@@ -1,6 +1,6 @@
 //! The packages of the module, asked of `go list` once for each state of the source.
 
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use super::steps::Workshop;
 use super::{env, excluded};
 use crate::base::Target;
 use crate::digest::Digest;
-use crate::plan::{Argument, Step, StepOutcome};
+use crate::plan::{Step, StepOutcome};
 use crate::platform::Platform;
 use crate::program::{self, Limits};
 
@@ -169,20 +169,7 @@ fn list(workshop: &Workshop<'_>, targets: &[Target]) -> Result<Vec<Package>, GoE
 /// Runs a step that writes nothing.
 fn run(step: &Step) -> Result<StepOutcome, GoError> {
     use std::os::unix::process::ExitStatusExt;
-    let value = |argument: &Argument| match argument {
-        Argument::Text(value) | Argument::Secret(value) => value.clone(),
-        Argument::Output(name) => name.into(),
-    };
-    let mut command = Command::new(&step.program);
-    command
-        .args(step.args.iter().map(value))
-        .env_clear()
-        .envs(
-            step.env
-                .iter()
-                .map(|(name, argument)| (name, value(argument))),
-        )
-        .current_dir(&step.directory);
+    let mut command = step.command(Path::new(""));
     let output = program::run(&mut command, LIST_LIMITS)
         .map_err(|error| GoError::of_run(&step.program, error))?;
     Ok(StepOutcome {
