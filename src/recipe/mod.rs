@@ -2,6 +2,7 @@
 
 pub mod files;
 pub mod go;
+mod paths;
 mod spec;
 
 use std::collections::BTreeMap;

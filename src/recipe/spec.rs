@@ -108,7 +108,7 @@ impl<'de> Deserialize<'de> for Folder {
         let text = String::deserialize(deserializer)?;
         let inside = text
             .strip_prefix('/')
-            .filter(|rest| super::files::canonical::lexical(rest).as_deref() == Some(rest));
+            .filter(|rest| super::paths::lexical(rest).as_deref() == Some(rest));
         match inside {
             Some(rest) if !rest.is_empty() && !rest.contains(char::is_control) => Ok(Self(text)),
             _ => Err(D::Error::custom(format!(

@@ -280,7 +280,8 @@ impl SourceTree {
     }
 }
 
-fn is_under(path: &[u8], under: &[u8]) -> bool {
+/// Whether a path is a folder of the tree or lies below it; an empty folder is the root.
+pub(crate) fn is_under(path: &[u8], under: &[u8]) -> bool {
     under.is_empty()
         || path
             .strip_prefix(under)

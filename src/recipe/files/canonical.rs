@@ -33,30 +33,6 @@ pub fn directory(base: &BTreeMap<String, EntrySummary>, path: &str) -> Result<St
     })
 }
 
-/// `folder/name`, where an empty folder is the root.
-pub(in crate::recipe) fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{folder}/{name}")
-    }
-}
-
-/// A path without empty, `.` and `..` components; none when it climbs above its start.
-pub(in crate::recipe) fn lexical(path: &str) -> Option<String> {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::canonical::{self, LinkLoop, join, lexical};
+use super::canonical::{self, LinkLoop};
 use super::error::FilesError;
 use crate::base::Target;
 use crate::digest::Digest;
@@ -11,6 +11,7 @@ use crate::layer::{
     Content, Entry, EntryKind, EntryPath, EntrySummary, Executable, Expected, InlineLayer,
     LayerDescription, LayerError, LayerKey, Node, Owner,
 };
+use crate::recipe::paths::{join, lexical};
 use crate::recipe::{Context, FileMapping};
 use crate::source::{Filter, SourceTree, TreeFile, TreeKind};
 

@@ -1,10 +1,10 @@
 //! Commands that `go list` passes over in silence: all of their files wait for a build tag or cgo.
 
 use super::candidate::{Candidate, Verdict};
-use super::module::{Module, within};
+use super::module::Module;
 use super::options::{Cgo, GoOptions};
 use super::packages::Package;
-use crate::recipe::files::canonical::join;
+use crate::recipe::paths::{join, within};
 use crate::recipe::spec::Aside;
 use crate::source::SourceTree;
 

@@ -3,7 +3,7 @@
 
 use super::options::is_variable;
 use super::yaml::Yaml;
-use crate::recipe::files::canonical::join;
+use crate::recipe::paths::{join, resolve};
 use crate::source::{SourceError, SourceTree};
 
 /// Larger ones are not written by people.
@@ -202,8 +202,7 @@ fn main_of(dir: Option<&str>, main: Option<&str>) -> Option<String> {
     if main.contains("{{") || dir.is_some_and(|dir| dir.contains("{{")) {
         return None;
     }
-    super::module::resolve("", &format!("{}/{main}", dir.unwrap_or(".")))
-        .map(|path| format!("./{path}"))
+    resolve("", &format!("{}/{main}", dir.unwrap_or("."))).map(|path| format!("./{path}"))
 }
 
 /// The arguments after the program in the last ENTRYPOINT and CMD, in exec form.

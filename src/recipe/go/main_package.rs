@@ -3,9 +3,8 @@
 use super::candidate::{Candidate, Verdict};
 use super::error::GoError;
 use super::gomod::GoMod;
-use super::module::within;
 use super::packages::Package;
-use crate::recipe::files::canonical::join;
+use crate::recipe::paths::{join, within};
 use crate::recipe::spec::Aside;
 
 /// The chosen command.

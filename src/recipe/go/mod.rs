@@ -38,6 +38,7 @@ use self::steps::{BUILD, Job, OUTPUT, PROBE, Workshop, cgo_ldflags};
 use self::template::Values;
 use self::toolchain::Toolchain;
 use super::files::{self, canonical};
+use super::paths;
 use super::spec::ImageSpec;
 use super::{Context, Needs, Options, Recipe, RecipeError};
 use crate::base::Target;
@@ -334,7 +335,7 @@ fn images(
                 problem: error.to_string(),
             }
         })?;
-        let path = EntryPath::new(canonical::join(&folder, &main.name))?;
+        let path = EntryPath::new(paths::join(&folder, &main.name))?;
         let expected = Expected::new(&main.path, &target.platform, options.cgo);
         let layer: Arc<dyn LayerSource> = Arc::new(GoBinary::new(&build, &before, path, expected));
         let mut layers = vec![layer];

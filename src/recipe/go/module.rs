@@ -8,7 +8,7 @@ use super::options::{Cgo, GoOptions, ModMode};
 use super::version::GoVersion;
 use crate::layer::TreeDigest;
 use crate::recipe::Context;
-use crate::recipe::files::canonical::{join, lexical};
+use crate::recipe::paths::{join, resolve, within};
 use crate::recipe::spec::Aside;
 use crate::source::{Filter, SourceTree, TreeFile, TreeKind};
 
@@ -373,44 +373,4 @@ fn canonical(path: &std::path::Path) -> Result<std::path::PathBuf, GoError> {
         path: path.to_owned(),
         source,
     })
-}
-
-/// Whether `path` is `folder` or lies below it.
-pub(super) fn within(path: &str, folder: &str) -> bool {
-    folder.is_empty()
-        || path
-            .strip_prefix(folder)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// A relative path seen from a folder of the source; none when it leaves the source.
-pub(super) fn resolve(folder: &str, path: &str) -> Option<String> {
-    if path.starts_with('/') {
-        return None;
-    }
-    lexical(&join(folder, path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_stay_in_the_source() {
-        for (folder, path, resolved) in [
-            ("", "./a", Some("a")),
-            ("a/b", "../c", Some("a/c")),
-            ("a", "..", Some("")),
-            ("a", "../..", None),
-            ("", "../x", None),
-            ("", "/etc", None),
-            ("a", "./b/../../c/", Some("c")),
-        ] {
-            assert_eq!(
-                resolve(folder, path).as_deref(),
-                resolved,
-                "{folder} {path}"
-            );
-        }
-    }
 }

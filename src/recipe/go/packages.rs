@@ -9,7 +9,6 @@ use super::candidate::Verdict;
 use super::error::GoError;
 use super::failure::RunFailure;
 use super::main_package::{self, MainPackage, Wishes};
-use super::module::within;
 use super::steps::Workshop;
 use super::{env, excluded};
 use crate::base::Target;
@@ -17,6 +16,7 @@ use crate::digest::Digest;
 use crate::plan::{Step, StepOutcome};
 use crate::platform::Platform;
 use crate::program::{self, Limits};
+use crate::recipe::paths::within;
 
 /// A package as `go list` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
