@@ -1,8 +1,10 @@
 //! The Go recipe against the real go: plans, steps, programs, and one test for each error code.
 
+mod cgo;
 mod errors;
 mod modules;
 mod plans;
+mod stamps;
 mod words;
 
 use std::collections::BTreeMap;

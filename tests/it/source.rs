@@ -10,6 +10,7 @@
 
 mod clones;
 mod filters;
+mod logins;
 mod moving;
 mod outputs;
 mod revisions;
