@@ -13,17 +13,20 @@
 //!
 //! * [`cli`]: one file per command; translates and prints.
 //! * [`settings`]: flags over environment over deployment.yaml over defaults, with origins.
+//! * [`smoke`]: the MCP handshake. [`run`]: unpacks images and runs them here.
 //! * [`pipeline`]: the build as above.
 //! * [`sink`]: registry, layout, archives.
 //! * [`recipe`]: reads a source tree, yields a plan; [`recipe::go`], [`recipe::files`].
 //! * [`plan`]: steps, layers and images as data.
-//! * [`base`]: names, resolution, facts, the embedded static base.
+//! * [`base`]: names, bases.lock, resolution, facts, the embedded static base; [`base::deb`]
+//!   assembles from Debian packages.
 //! * [`deployment`]: deployment.yaml, strictly.
 //! * [`image`]: documents, assembly, layouts, archives, verification, audit.
 //! * [`registry`]: the distribution protocol. [`net`]: one HTTP set-up.
 //! * [`source`]: trees, filters, stat cache, git.
 //! * [`store`]: blobs, records and inputs on this disk.
 //! * [`layer`]: entries → tar → diff id → compression → digest.
+//! * [`sandbox`]: foreign code in a box.
 //! * [`digest`], [`mod@reference`], [`platform`], [`progress`], [`error`]: the words of all of them;
 //!   `program` finds the programs of this machine.
 
@@ -43,7 +46,10 @@ pub mod progress;
 pub mod recipe;
 pub mod reference;
 pub mod registry;
+pub mod run;
+pub mod sandbox;
 pub mod settings;
 pub mod sink;
+pub mod smoke;
 pub mod source;
 pub mod store;

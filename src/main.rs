@@ -7,5 +7,10 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    karisimbi::cli::main(std::env::args_os().collect())
+    let args: Vec<_> = std::env::args_os().collect();
+    // Before any thread exists: the launcher confines the thread that becomes the program.
+    match karisimbi::sandbox::launch(&args) {
+        Some(code) => code,
+        None => karisimbi::cli::main(args),
+    }
 }

@@ -1,9 +1,11 @@
 //! Bases: names, resolution, facts, the embedded static base.
 
 mod convert;
+pub mod deb;
 pub mod embedded;
 pub mod error;
 pub mod facts;
+pub mod lock;
 pub mod name;
 pub mod resolve;
 mod scan;

@@ -5,6 +5,7 @@
     reason = "the doc comments of arguments are help texts: `oci:DIR[:TAG]` is no link"
 )]
 
+mod base;
 mod build;
 mod cache;
 mod completions;
@@ -13,7 +14,10 @@ mod detect;
 mod inspect;
 mod output;
 mod plan;
+mod rebase;
+mod run;
 mod session;
+mod smoke;
 mod source;
 mod tag;
 mod verify;
@@ -46,11 +50,17 @@ Inspect:
   inspect      Show an image's manifest, config and layers
   verify       Recompute every digest, size and diff id of an image from its content
 
+Run:
+  run          Run an image here without a container engine
+  smoke        Ask an MCP server for its tools: does the image answer?
+
 Deploy:
   copy         Copy an image from one place to another; digests stay
   tag          Give an image in a registry another tag
+  rebase       Put an image on another base, without its source
 
 Maintain:
+  base         List, lock, update, verify and build bases
   cache        Show, prune, verify or clear the cache
   completions  Print shell completions
   version      Print the version
@@ -127,6 +137,10 @@ enum Command {
     Tag(tag::Tag),
     Cache(cache::Cache),
     Completions(completions::Completions),
+    Run(run::Run),
+    Smoke(smoke::Smoke),
+    Rebase(rebase::Rebase),
+    Base(base::Base),
     Version(version::Version),
 }
 
@@ -152,6 +166,10 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Command::Tag(command) => command.run(&cli.global, &environment),
         Command::Cache(command) => command.run(&cli.global, &environment),
         Command::Completions(command) => command.run(),
+        Command::Run(command) => command.run(&cli.global, &environment),
+        Command::Smoke(command) => command.run(&cli.global, &environment),
+        Command::Rebase(command) => command.run(&cli.global, &environment),
+        Command::Base(command) => command.run(&cli.global, &environment),
         Command::Version(_) => version::Version::run(),
     };
     match outcome {

@@ -10,14 +10,18 @@
 
 mod architecture;
 mod base;
+mod base_lock;
 mod builds;
 mod cli;
+mod deb_assembly;
+mod deb_trust;
 mod deployment;
 mod determinism;
 mod files;
 mod go;
 mod image;
 mod layer;
+mod rebase;
 mod registry;
 mod registry_answers;
 mod registry_faults;
@@ -26,6 +30,9 @@ mod registry_refusals;
 mod registry_rig;
 mod registry_server;
 mod robustness;
+mod run;
+mod sandbox;
+mod smoke;
 mod source;
 mod store;
 mod support;

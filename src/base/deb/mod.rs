@@ -1,0 +1,91 @@
+//! Bases from signed Debian packages: trust, indices, closure, assembly.
+
+use std::path::{Path, PathBuf};
+
+use super::lock::{LockedPackage, LockedSource};
+use crate::layer::Encoder;
+use crate::net::Net;
+use crate::progress::Reporter;
+use crate::sandbox::Sandbox;
+use crate::store::Store;
+
+/// What assembling may use.
+pub struct DebContext<'a> {
+    /// Keeps .debs by their digest, parsed indices, layers.
+    pub store: &'a Store,
+    /// Encodes layers.
+    pub encoder: &'a Encoder,
+    /// HTTP; none when offline.
+    pub net: Option<&'a Net>,
+    /// Where packages come from.
+    pub mirrors: &'a Mirrors,
+    /// Runs the interpreter that compiles Python's standard library.
+    pub sandbox: &'a Sandbox,
+    /// Seconds since 1970: for the validity of keys and indices, never for bytes.
+    pub now: i64,
+    /// Hears what was fetched and made.
+    pub reporter: &'a dyn Reporter,
+}
+
+impl std::fmt::Debug for DebContext<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DebContext").finish_non_exhaustive()
+    }
+}
+
+/// Where Debian packages come from, and who may sign for them.
+#[derive(Clone, Debug, Default)]
+pub struct Mirrors {
+    /// `mirror:` of the configuration; none: what the machine's apt uses.
+    pub mirror: Option<String>,
+    /// `/etc/apt`, for the machine's own sources; none: it is not looked at.
+    pub apt_folder: Option<PathBuf>,
+    /// `/usr/lib/apt/apt-helper`, when its transport shall be used.
+    pub apt_helper: Option<PathBuf>,
+    /// Keyrings besides the built-in keys of Debian's releases.
+    pub keyrings: Vec<PathBuf>,
+    /// Whether an index past its `Valid-Until` is taken (tests, archives).
+    pub expiry: Expiry,
+}
+
+/// What an index past its `Valid-Until` means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expiry {
+    /// BASE-EXPIRED
+    #[default]
+    Refuse,
+    /// A warning.
+    Allow,
+}
+
+/// A package whose file is on this disk and has the locked digest.
+#[derive(Clone, Debug)]
+pub struct FetchedDeb {
+    /// What it is.
+    pub package: LockedPackage,
+    /// Where it lies.
+    pub path: PathBuf,
+}
+
+/// What the signed indices say that is to be installed.
+#[derive(Clone, Debug)]
+pub struct Resolution {
+    /// The indices that were used.
+    pub sources: Vec<LockedSource>,
+    /// Packages in the order of the architectures that were asked for, each sorted by name.
+    pub packages: Vec<Vec<LockedPackage>>,
+}
+
+/// The Debian architecture of a platform; none when Debian has no such.
+pub fn architecture(platform: &crate::platform::Platform) -> Option<&'static str> {
+    match platform.architecture.as_str() {
+        "amd64" => Some("amd64"),
+        "arm64" => Some("arm64"),
+        _ => None,
+    }
+}
+
+/// Whether a folder looks like an apt configuration with sources.
+pub fn has_sources(apt_folder: &Path) -> bool {
+    apt_folder.join("sources.list").is_file() || apt_folder.join("sources.list.d").is_dir()
+}

@@ -1,0 +1,1 @@
+//! The MCP handshake against a server: does the image answer?
