@@ -32,6 +32,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::error::{AnyError, Coded, Exit};
 use crate::reference::{InvalidName, without_login};
+use crate::sandbox::Policy;
 use crate::settings::env::Environment;
 
 use output::ProgressMode;
@@ -121,6 +122,10 @@ struct Global {
     /// Use what is on this disk and connect to nothing
     #[arg(long, global = true)]
     offline: bool,
+    /// Confine the tools that build a source: require a full sandbox, take the best one of this
+    /// machine (default), or none
+    #[arg(long, global = true, value_name = "require|auto|off")]
+    sandbox: Option<Policy>,
     /// Compressor threads (default: one per core); never changes bytes
     #[arg(long, global = true, value_name = "N")]
     threads: Option<std::num::NonZeroUsize>,

@@ -23,6 +23,7 @@ use crate::progress::Reporter;
 use crate::recipe::{Options, Recipe};
 use crate::reference::Reference;
 use crate::registry::{Client, CredentialPlaces, Credentials};
+use crate::sandbox::{Launcher, Policy, Sandbox};
 use crate::source::SourceTree;
 use crate::store::Store;
 
@@ -46,6 +47,8 @@ pub struct Session {
     pub ca_file: Option<PathBuf>,
     /// `--offline`
     pub reach: crate::net::Reach,
+    /// Where foreign code runs. Without a launcher it does not run at all.
+    pub sandbox: Sandbox,
     /// How the registry client is set up, once it is needed: reading certificates takes time.
     pub network: crate::net::NetSettings,
     /// Where logins are looked for.
@@ -138,6 +141,7 @@ impl Session {
             tool_env: BTreeMap::new(),
             ca_file: None,
             reach: crate::net::Reach::Online,
+            sandbox: Sandbox::new(Launcher(PathBuf::new()), Policy::Auto),
             network,
             credentials,
             client: OnceLock::new(),

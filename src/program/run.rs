@@ -6,6 +6,9 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 /// Most bytes kept of standard error: the end is what explains a failure.
 const KEPT_ERRORS: usize = 1 << 20;
 /// Bytes read at once, and how many such pieces may wait.
@@ -13,7 +16,7 @@ const PIECE: usize = 1 << 16;
 const WAITING: usize = 4;
 /// How often a silent program is looked after.
 const LOOK: Duration = Duration::from_millis(20);
-/// How long a stream that another process holds open is read after the program's end.
+/// How long a program that was told to end may take, and how long a stream that another process holds open is read after the program's end.
 const GRACE: Duration = Duration::from_secs(1);
 /// Longest command that a message repeats.
 const SHOWN: usize = 300;
@@ -57,14 +60,24 @@ pub(crate) fn run(command: &mut Command, limits: Limits) -> Result<Output, RunEr
     let mut child = command.spawn()?;
     let outcome = follow(&mut child, limits);
     if outcome.is_err() {
-        // Already gone, or killed: either way it is reaped, and the first error says more.
-        let _gone = child.kill();
-        let _reaped = child.wait();
+        end(&mut child);
     }
     outcome.map_err(|error| match error {
         RunError::Stopped(what) => RunError::Stopped(format!("{}: {what}", shown(command))),
         error @ RunError::Io(_) => error,
     })
+}
+
+/// Ends a program: asks first, since the sandbox's supervisor then ends what the program started.
+fn end(child: &mut Child) {
+    // Once it was waited for, its number may be another's.
+    if let (Ok(None), Ok(pid)) = (child.try_wait(), i32::try_from(child.id())) {
+        // Already gone, or killed below: the first error says more.
+        let _gone = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        let _late = wait(child, Instant::now() + GRACE);
+    }
+    let _gone = child.kill();
+    let _reaped = child.wait();
 }
 
 fn follow(child: &mut Child, limits: Limits) -> Result<Output, RunError> {

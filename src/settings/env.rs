@@ -65,6 +65,10 @@ pub const VARIABLES: &[Variable] = &[
         "SOURCE_DATE_EPOCH",
         "`created` of images, in seconds since 1970; wins over the commit's time",
     ),
+    own(
+        "KARISIMBI_SANDBOX",
+        "`require`, `auto` or `off`; `--sandbox` wins",
+    ),
     own("XDG_CACHE_HOME", "parent of the default cache folder"),
     own("HOME", "parent of `.cache` and of `.docker/config.json`"),
     own("NO_COLOR", "any value: no colour"),
@@ -177,6 +181,14 @@ impl Environment {
                 .or_insert(netrc.into_os_string());
         }
         tools
+    }
+
+    /// Where this program's own file is.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn own_program() -> std::io::Result<PathBuf> {
+        std::env::current_exe()
     }
 
     /// The current directory, for paths that are typed relative to it.

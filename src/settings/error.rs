@@ -20,6 +20,8 @@ pub enum SettingsError {
         value: String,
         source: ParseIntError,
     },
+    #[error("KARISIMBI_SANDBOX is \"{value}\": {problem}")]
+    Sandbox { value: String, problem: String },
     #[error("--set {text}: write PATH=VALUE")]
     Set { text: String },
     #[error("--entrypoint {text}: is no JSON array of strings")]
@@ -109,6 +111,7 @@ impl Coded for SettingsError {
         match self {
             Self::NoCacheDir => "CFG-CACHE-DIR",
             Self::Number { .. } => "CFG-NUMBER",
+            Self::Sandbox { .. } => "USE-SANDBOX",
             Self::Set { .. } => "USE-SET",
             Self::Words { .. } | Self::EmptyWord => "USE-ENTRYPOINT",
             Self::NoFolder { .. } | Self::NotFolder { .. } => "SRC-NONE",

@@ -16,6 +16,7 @@ use crate::pipeline::CacheUse;
 use crate::platform::Platform;
 use crate::reference::Host;
 use crate::registry::{CredentialPlaces, ExplicitLogin, Secret};
+use crate::sandbox::{Launcher, Policy};
 
 use env::Environment;
 
@@ -113,6 +114,35 @@ pub fn threads(
         // A machine that does not tell its cores gets one thread: slower, never wrong.
         None => Ok(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
     }
+}
+
+/// Our own program, which the sandbox re-executes as its launcher.
+///
+/// # Errors
+/// When the system does not say where it is.
+pub fn launcher() -> std::io::Result<Launcher> {
+    Environment::own_program().map(Launcher)
+}
+
+/// How foreign code is confined: flag, `KARISIMBI_SANDBOX`, `auto`. A deployment.yaml has no say:
+/// whoever wrote the source must not open the box that it is built in.
+///
+/// # Errors
+/// A word that is none of the three.
+pub fn sandbox_policy(
+    flag: Option<Policy>,
+    environment: &Environment,
+) -> Result<Policy, SettingsError> {
+    if let Some(policy) = flag {
+        return Ok(policy);
+    }
+    let Some(text) = environment.text("KARISIMBI_SANDBOX") else {
+        return Ok(Policy::default());
+    };
+    text.parse().map_err(|problem| SettingsError::Sandbox {
+        value: text.to_owned(),
+        problem,
+    })
 }
 
 /// `SOURCE_DATE_EPOCH`, in seconds since 1970.

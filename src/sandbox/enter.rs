@@ -1,0 +1,92 @@
+//! The second part of the launcher: confines itself and becomes the program.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use rustix::process::Signal;
+
+use super::launch::{FAILED, NOT_EXECUTABLE, NOT_FOUND, say};
+use super::order::Order;
+use super::{STOPPED, files, privileges, syscalls};
+
+/// Why the program was not started.
+#[derive(Debug, thiserror::Error)]
+enum EnterError {
+    #[error("{what}: {source}")]
+    System {
+        what: &'static str,
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Files(#[from] files::FilesError),
+    #[error(transparent)]
+    Syscalls(#[from] syscalls::SyscallsError),
+}
+
+/// Becomes the program of the order; returns only when that fails.
+pub(super) fn enter(order: &Order, _: &OsStr) -> ExitCode {
+    if let Err(error) = confine(order) {
+        say(&format!("{STOPPED}the box can't be closed: {error}"));
+        return ExitCode::from(FAILED);
+    }
+    let (Some(program), args) = (order.command.first(), order.command.get(1..)) else {
+        return ExitCode::from(FAILED);
+    };
+    let error = Command::new(program).args(args.unwrap_or_default()).exec();
+    say(&format!(
+        "{STOPPED}{} can't be started: {error}",
+        program.to_string_lossy()
+    ));
+    ExitCode::from(if error.kind() == io::ErrorKind::NotFound {
+        NOT_FOUND
+    } else {
+        NOT_EXECUTABLE
+    })
+}
+
+fn confine(order: &Order) -> Result<(), EnterError> {
+    let failed = |what| {
+        move |source: rustix::io::Errno| EnterError::System {
+            what,
+            source: source.into(),
+        }
+    };
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(failed("the signal of the parent's end"))?;
+    let parent = rustix::process::getppid().map(rustix::process::Pid::as_raw_pid);
+    if parent.and_then(|pid| u32::try_from(pid).ok()) != Some(order.parent) {
+        return Err(failed("the supervisor is gone")(rustix::io::Errno::SRCH));
+    }
+    // Away from the terminal, and from signals that are typed on it.
+    rustix::process::setsid().map_err(failed("a session"))?;
+    rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
+    privileges::close_files().map_err(|source| EnterError::System {
+        what: "open files",
+        source,
+    })?;
+    privileges::lower_limits(&order.limits).map_err(failed("limits"))?;
+    rustix::thread::set_no_new_privs(true).map_err(failed("no_new_privs"))?;
+    privileges::drop_capabilities().map_err(failed("capabilities"))?;
+    let filter = order
+        .level
+        .syscalls()
+        .then(|| syscalls::filter(order.confinement.network))
+        .transpose()?;
+    if order.level.files() {
+        let mut confinement = order.confinement.clone();
+        confinement.read.extend(program_file(order));
+        files::confine(&confinement)?;
+    }
+    if let Some(filter) = filter {
+        syscalls::install(&filter)?;
+    }
+    Ok(())
+}
+
+/// The program's own file, when it is named by its path.
+fn program_file(order: &Order) -> Option<std::path::PathBuf> {
+    let program = std::path::PathBuf::from(order.command.first()?);
+    program.is_absolute().then_some(program)
+}
