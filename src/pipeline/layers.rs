@@ -11,6 +11,7 @@ use crate::layer::{Compression, Input, Inputs, LayerKey, LayerRecord, LayerSourc
 use crate::plan::{Notice, Plan, Step};
 use crate::progress::{Verb, human_bytes};
 use crate::recipe::Recipe;
+use crate::sandbox::Level;
 use crate::source::SourceTree;
 
 use super::step::{self, Slot};
@@ -58,6 +59,15 @@ pub(super) struct Obtained {
 /// The layers of a plan by the digest of their key.
 pub(super) type Layers = BTreeMap<Digest, Obtained>;
 
+/// What obtaining the layers came to.
+pub(super) struct Finished {
+    pub(super) layers: Layers,
+    /// What steps gave to know.
+    pub(super) notices: Vec<Notice>,
+    /// How the steps were confined; none when none ran.
+    pub(super) sandbox: Option<Level>,
+}
+
 /// The key of a layer with what the pipeline adds to the source's own.
 pub fn full_key(source: &dyn LayerSource, compression: Compression) -> LayerKey {
     compressed(source.key().clone(), compression)
@@ -74,7 +84,7 @@ pub(super) fn obtain(
     tree: &SourceTree,
     policy: (CacheUse, Compression),
     session: &Session,
-) -> Result<(Layers, Vec<Notice>), PipelineError> {
+) -> Result<Finished, PipelineError> {
     let (cache, compression) = policy;
     let mut layers = Layers::new();
     let mut runner = Runner {
@@ -102,7 +112,11 @@ pub(super) fn obtain(
         report(&layer, session);
         layers.insert(layer.key.digest(), layer);
     }
-    Ok((layers, runner.notices))
+    Ok(Finished {
+        layers,
+        notices: runner.notices,
+        sandbox: (!runner.done.is_empty()).then(|| session.sandbox.level()),
+    })
 }
 
 fn reused(
@@ -267,7 +281,7 @@ impl<'a> Runner<'a> {
 
     fn run(&mut self, step: &Step, slot: &Slot) -> Result<(), PipelineError> {
         let started = Instant::now();
-        let outcome = step::run(step, slot, &self.session.reporter)?;
+        let outcome = step::run(step, slot, &self.session.sandbox, &self.session.reporter)?;
         let notices = self
             .recipe
             .review(step, &outcome)
@@ -283,7 +297,9 @@ impl<'a> Runner<'a> {
                 output: missing.clone(),
             });
         }
-        let text = format!("{}, {:.1} s", step.name, started.elapsed().as_secs_f64());
+        let seconds = started.elapsed().as_secs_f64();
+        let level = self.session.sandbox.level();
+        let text = format!("{}, {seconds:.1} s, sandbox {level}", step.name);
         self.session.reporter.line(Verb::Ran, text);
         Ok(())
     }

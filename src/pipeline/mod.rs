@@ -199,23 +199,24 @@ pub fn build_prepared(
     session: &Session,
 ) -> Result<Built, PipelineError> {
     let policy = (request.cache, request.compression);
-    let (layers, notices) = layers::obtain(
+    let finished = layers::obtain(
         &prepared.plan,
         prepared.recipe,
         &request.tree,
         policy,
         session,
     )?;
-    for notice in prepared.plan.notices.iter().chain(&notices) {
+    for notice in prepared.plan.notices.iter().chain(&finished.notices) {
         session.reporter.warn(notice.code, notice.text.clone());
     }
-    finish::audit(&prepared.plan, &layers, request, session)?;
-    let (images, index) = finish::assemble(&prepared, &layers, request)?;
-    finish::report(&prepared.plan, &layers, &images, request, session);
+    let layers = &finished.layers;
+    finish::audit(&prepared.plan, layers, request, session)?;
+    let (images, index) = finish::assemble(&prepared, layers, request)?;
+    finish::report(&prepared.plan, layers, &images, request, session);
     let record = record::make(
         request,
         &prepared,
-        &layers,
+        &finished,
         (&images, index.as_ref()),
         session,
     )?;

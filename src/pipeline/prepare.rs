@@ -64,6 +64,7 @@ pub fn prepare(request: &Request, session: &Session) -> Result<Prepared, Pipelin
         env: &session.tool_env,
         ca_file: session.ca_file.clone(),
         reach: session.reach,
+        sandbox: &session.sandbox,
     };
     let plan = recipe
         .plan(&request.tree, &request.options, &targets, &context)

@@ -7,9 +7,10 @@ use serde::Serialize;
 use crate::digest::{DiffId, Digest};
 use crate::image::{Document, Image};
 use crate::plan::Evidence;
+use crate::sandbox::Level;
 
 use super::explain::{self, Explanation, Fields};
-use super::layers::{Layers, Origin};
+use super::layers::{Finished, Origin};
 use super::{PipelineError, Prepared, Request, Session};
 
 /// A build as data (`--record FILE`, `build --format json`).
@@ -27,6 +28,8 @@ pub struct BuildRecord {
     pub evidence: Evidence,
     /// Digest of what a reference to this build resolves to: the index, else the manifest.
     pub digest: Option<Digest>,
+    /// How the tools that ran were confined; none when no tool had to run.
+    pub sandbox: Option<Level>,
     /// Its images.
     pub images: Vec<ImageRecord>,
     /// What changed since the last build of the same target; none when there was no earlier one.
@@ -72,7 +75,7 @@ pub struct LayerReport {
 pub(super) fn make(
     request: &Request,
     prepared: &Prepared,
-    layers: &Layers,
+    finished: &Finished,
     (images, index): (&[Image], Option<&Document>),
     session: &Session,
 ) -> Result<BuildRecord, PipelineError> {
@@ -82,7 +85,7 @@ pub(super) fn make(
         .iter()
         .zip(images)
         .map(|(plan, image)| {
-            let obtained = super::finish::obtained(plan, layers, request);
+            let obtained = super::finish::obtained(plan, &finished.layers, request);
             ImageRecord {
                 platform: image.platform.to_string(),
                 digest: image.manifest.digest,
@@ -114,6 +117,7 @@ pub(super) fn make(
         image_version: prepared.version.clone(),
         evidence: prepared.plan.evidence.clone(),
         digest: super::finish::root_digest(images, index),
+        sandbox: finished.sandbox,
         images: records,
         explanation,
     })

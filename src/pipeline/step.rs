@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::plan::{Step, StepOutcome};
 use crate::progress::{Event, Reporter};
+use crate::sandbox::{self, Level, Sandbox, SandboxError};
 use crate::store::{Lock, Store};
 
 use super::PipelineError;
@@ -45,13 +46,19 @@ impl Slot {
 pub(super) fn run(
     step: &Step,
     slot: &Slot,
+    sandbox: &Sandbox,
     reporter: &Arc<dyn Reporter>,
 ) -> Result<StepOutcome, PipelineError> {
+    if let Some((code, text)) = sandbox.notice() {
+        reporter.warn(code, text);
+    }
     let unable = |source| PipelineError::Spawn {
         program: step.program.clone(),
         source,
     };
-    let mut command = step.command(slot.folder());
+    let (plain, confinement) = (step.command(slot.folder()), step.confinement(slot.folder()));
+    let confined = sandbox.confine(&plain, &confinement);
+    let mut command = confined.map_err(PipelineError::part)?;
     command
         // The lock's (empty) file as stdin: should this process be killed, its orphan keeps the
         // lock until it ends, so that no other build reads what it is still writing.
@@ -80,6 +87,16 @@ pub(super) fn run(
     reporter.event(Event::Finished {
         name: step.name.clone(),
     });
+    // Only what the box itself ended has its words at the end.
+    if !status.success()
+        && let Some(why) = sandbox::stopped(&stderr)
+    {
+        let step = step.name.clone();
+        return Err(PipelineError::part(SandboxError::Stopped { step, why }));
+    }
+    if !status.success() && sandbox.level() > Level::None && sandbox::refused(&stderr) {
+        reporter.warn("SBX-HINT", hint(step, sandbox.level()));
+    }
     Ok(StepOutcome {
         code: status.code(),
         signal: status.signal(),
@@ -87,6 +104,19 @@ pub(super) fn run(
         stderr,
         slot: slot.folder.clone(),
     })
+}
+
+/// What may be behind a refusal.
+fn hint(step: &Step, level: Level) -> String {
+    let folders = step.readable.iter().chain(&step.writable);
+    let folders: Vec<String> = folders.map(|path| path.display().to_string()).collect();
+    format!(
+        "something was refused to \"{}\": in the sandbox (level {level}) it is {} and sees, of your files, \
+         {} alone; --sandbox off tells whether that is why",
+        step.name,
+        step.network.word(),
+        folders.join(", ")
+    )
 }
 
 fn join(thread: std::thread::ScopedJoinHandle<'_, Option<String>>) -> String {
@@ -126,6 +156,7 @@ fn capture(stream: impl Read, hear: &dyn Fn(&str)) -> String {
 mod tests {
     use super::*;
     use crate::plan::Argument;
+    use crate::sandbox::Policy;
 
     #[test]
     fn keeps_the_end_of_a_long_output() {
@@ -165,13 +196,16 @@ mod tests {
             directory: "/".into(),
             inputs: Vec::new(),
             network: crate::plan::Network::Online,
+            readable: Vec::new(),
+            writable: Vec::new(),
             slot: crate::digest::Digest::of(b"slot"),
             outputs: Vec::new(),
         };
         let heard = Arc::new(Heard::default());
         let reporter: Arc<dyn Reporter> = heard.clone();
         let slot = Slot::acquire(&step, &store).unwrap();
-        assert!(run(&step, &slot, &reporter).unwrap().succeeded());
+        let sandbox = Sandbox::new(crate::sandbox::Launcher("/".into()), Policy::Off);
+        assert!(run(&step, &slot, &sandbox, &reporter).unwrap().succeeded());
         let heard = heard.0.lock().unwrap();
         assert_eq!(*heard, ["get https://***@h.example/m with ***"]);
     }

@@ -12,6 +12,7 @@ use crate::base::Target;
 use crate::digest::Digest;
 pub use crate::image::target::RuntimeConfig;
 use crate::layer::{Input, LayerSource, StepKey};
+use crate::sandbox::{Confinement, NetworkAccess};
 use crate::source::scrub;
 
 /// Why a recipe takes a source, with the file that says so.
@@ -80,6 +81,10 @@ pub struct Step {
     pub inputs: Vec<Input>,
     /// Whether it may use the network.
     pub network: Network,
+    /// What it may read beside the system's programs and libraries, and its slot.
+    pub readable: Vec<PathBuf>,
+    /// Folders that it may also write, beside its slot.
+    pub writable: Vec<PathBuf>,
     /// The folder that it writes to, named so that it stays the same while sources change
     /// (compilers look at their earlier output there).
     pub slot: Digest,
@@ -102,6 +107,23 @@ impl Step {
             .envs(env.map(|(name, value)| (name, resolved(value))))
             .current_dir(&self.directory);
         command
+    }
+
+    /// What its process may touch; `slot` as for [`Step::command`].
+    pub fn confinement(&self, slot: &Path) -> Confinement {
+        let mut write = self.writable.clone();
+        // A step that is only asked something has none.
+        if slot.is_absolute() {
+            write.push(slot.to_owned());
+        }
+        Confinement {
+            read: self.readable.clone(),
+            write,
+            network: match self.network {
+                Network::Offline => NetworkAccess::Denied,
+                Network::Online => NetworkAccess::Allowed,
+            },
+        }
     }
 
     /// What its program printed, without the secrets that it was given and without the credentials

@@ -17,6 +17,7 @@ use crate::layer::TreeDigest;
 use crate::plan::{Evidence, Notice, Plan, Step, StepOutcome};
 use crate::platform::Platform;
 use crate::progress::Reporter;
+use crate::sandbox::Sandbox;
 pub use crate::source::Revision;
 use crate::source::{SourceTree, listing};
 use crate::store::Store;
@@ -73,6 +74,8 @@ pub struct Context<'a> {
     pub ca_file: Option<PathBuf>,
     /// `--offline`
     pub reach: crate::net::Reach,
+    /// Where tools that read the source run.
+    pub sandbox: &'a Sandbox,
 }
 
 impl Context<'_> {

@@ -12,6 +12,7 @@ use karisimbi::plan::Plan;
 use karisimbi::progress::Silent;
 use karisimbi::recipe::files::FilesRecipe;
 use karisimbi::recipe::{Context, FileMapping, Options, Recipe};
+use karisimbi::sandbox::{Launcher, Policy, Sandbox};
 use karisimbi::source::SourceTree;
 use karisimbi::store::Store;
 use tempfile::TempDir;
@@ -51,6 +52,7 @@ fn plan(source: &Path, options: &Options) -> Result<Plan, AnyError> {
         env: &BTreeMap::new(),
         ca_file: None,
         reach: karisimbi::net::Reach::Online,
+        sandbox: &Sandbox::new(Launcher("/".into()), Policy::Auto),
     };
     let target = Target {
         platform: "linux/amd64".parse().expect("a platform"),

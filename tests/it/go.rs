@@ -20,11 +20,12 @@ use karisimbi::plan::{Notice, Plan, Step, StepOutcome};
 use karisimbi::progress::Silent;
 use karisimbi::recipe::go::GoRecipe;
 use karisimbi::recipe::{Context, Options, Recipe};
+use karisimbi::sandbox::{Launcher, Policy, Sandbox};
 use karisimbi::source::SourceTree;
 use karisimbi::store::Store;
 use tempfile::TempDir;
 
-use super::support::{tool, write};
+use super::support::{karisimbi, tool, write};
 
 const MAIN: &str = "package main\n\nfunc main() { println(\"hello\") }\n";
 
@@ -34,6 +35,7 @@ struct Workbench {
     store: Store,
     env: BTreeMap<String, OsString>,
     reach: Reach,
+    sandbox: Sandbox,
 }
 
 impl Workbench {
@@ -64,6 +66,7 @@ impl Workbench {
             store: Store::open(store, Arc::new(Silent)).expect("a store"),
             env: env.collect(),
             reach: Reach::Online,
+            sandbox: Sandbox::new(Launcher(karisimbi().get_program().into()), Policy::Auto),
         }
     }
 
@@ -85,6 +88,7 @@ impl Workbench {
             env: &self.env,
             ca_file: None,
             reach: self.reach,
+            sandbox: &self.sandbox,
         };
         let targets: Vec<Target> = platforms.iter().map(|platform| target(platform)).collect();
         GoRecipe.plan(&tree, options, &targets, &context)
@@ -98,8 +102,10 @@ impl Workbench {
     fn step(&self, step: &Step) -> StepOutcome {
         let slot = self.store.step_slot(&step.slot).expect("a slot");
         let _lock = self.store.lock(&step.slot.hex()).expect("a lock");
-        let output = step
-            .command(&slot)
+        let output = self
+            .sandbox
+            .confine(&step.command(&slot), &step.confinement(&slot))
+            .expect("a sandbox")
             .stdin(Stdio::null())
             .output()
             .expect("the program starts");

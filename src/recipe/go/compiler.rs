@@ -1,6 +1,6 @@
 //! C compilers for cgo.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::error::GoError;
@@ -18,6 +18,8 @@ pub(super) struct Compiler {
     pub(super) cc: String,
     /// What it calls itself; in the key, since it decides bytes.
     pub(super) version: String,
+    /// Its file.
+    pub(super) program: PathBuf,
 }
 
 /// Finds a compiler; none when cgo is off.
@@ -61,6 +63,7 @@ pub(super) fn find(
             return Ok(Some(Compiler {
                 cc,
                 version: format!("{name} {version}"),
+                program,
             }));
         }
     }

@@ -13,7 +13,7 @@ use crate::recipe::Context;
 use crate::store::Store;
 
 /// What only downloads may see; none of it can change the bytes of a build.
-const DOWNLOAD: [&str; 16] = [
+pub(super) const DOWNLOAD: [&str; 16] = [
     "GOPROXY",
     "GOPRIVATE",
     "GONOPROXY",
@@ -146,7 +146,7 @@ fn secret_if_it_is(name: &str, value: &OsString) -> Argument {
 
 /// What the user wrote with `go env -w`: the file is not go's to read here, since it may also
 /// change bytes, but its download settings are the user's.
-fn user_go_env(context: &Context<'_>) -> BTreeMap<String, OsString> {
+pub(super) fn user_go_env(context: &Context<'_>) -> BTreeMap<String, OsString> {
     let below = |name: &str, rest: &str| context.env.get(name).map(|dir| Path::new(dir).join(rest));
     let file = match context.env.get("GOENV") {
         Some(off) if off == "off" => None,

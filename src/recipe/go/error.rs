@@ -9,6 +9,7 @@ use super::failure::{Reason, RunFailure};
 use crate::error::{Coded, Exit};
 use crate::program::RunError;
 use crate::recipe::SpecError;
+use crate::sandbox::SandboxError;
 use crate::source::SourceError;
 use crate::store::StoreError;
 
@@ -96,6 +97,8 @@ pub enum GoError {
     #[error(transparent)]
     Source(#[from] SourceError),
     #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Layer(#[from] crate::layer::LayerError),
@@ -160,6 +163,7 @@ impl Coded for GoError {
             Self::Cache { .. } => "GO-CACHE",
             Self::Spec(error) => error.code(),
             Self::Source(error) => error.code(),
+            Self::Sandbox(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Layer(error) => error.code(),
             Self::Files(error) => error.code(),
@@ -175,6 +179,7 @@ impl Coded for GoError {
             }
             Self::Spec(error) => error.exit(),
             Self::Source(error) => error.exit(),
+            Self::Sandbox(error) => error.exit(),
             Self::Store(error) => error.exit(),
             Self::Layer(error) => error.exit(),
             Self::Files(error) => error.exit(),
@@ -225,6 +230,7 @@ impl Coded for GoError {
             Self::Cache { .. } => "name a writable folder: --cache-dir DIR".to_owned(),
             Self::Spec(error) => return error.hint(),
             Self::Source(error) => return error.hint(),
+            Self::Sandbox(error) => return error.hint(),
             Self::Store(error) => return error.hint(),
             Self::Layer(error) => return error.hint(),
             Self::Files(error) => return error.hint(),

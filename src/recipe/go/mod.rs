@@ -19,6 +19,7 @@ mod main_package;
 mod module;
 mod options;
 mod packages;
+mod places;
 mod steps;
 mod template;
 mod toolchain;

@@ -16,6 +16,7 @@ use crate::digest::Digest;
 use crate::plan::{Step, StepOutcome};
 use crate::platform::Platform;
 use crate::program::{self, Limits};
+use crate::recipe::Context;
 use crate::recipe::paths::within;
 
 /// A package as `go list` names it.
@@ -149,7 +150,7 @@ fn list(workshop: &Workshop<'_>, targets: &[Target]) -> Result<Vec<Package>, GoE
     if let Some(memo) = known {
         return Ok(parse_list(&memo.stdout));
     }
-    let outcome = run(&step)?;
+    let outcome = run(&step, workshop.context)?;
     if !outcome.succeeded() {
         return Err(GoError::Run(Box::new(RunFailure::of(&step, &outcome))));
     }
@@ -167,9 +168,14 @@ fn list(workshop: &Workshop<'_>, targets: &[Target]) -> Result<Vec<Package>, GoE
 }
 
 /// Runs a step that writes nothing.
-fn run(step: &Step) -> Result<StepOutcome, GoError> {
+fn run(step: &Step, context: &Context<'_>) -> Result<StepOutcome, GoError> {
     use std::os::unix::process::ExitStatusExt;
-    let mut command = step.command(Path::new(""));
+    let nowhere = Path::new("");
+    let (plain, confinement) = (step.command(nowhere), step.confinement(nowhere));
+    if let Some((code, text)) = context.sandbox.notice() {
+        context.reporter.warn(code, text);
+    }
+    let mut command = context.sandbox.confine(&plain, &confinement)?;
     let output = program::run(&mut command, LIST_LIMITS)
         .map_err(|error| GoError::of_run(&step.program, error))?;
     Ok(StepOutcome {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::compiler::Compiler;
 use super::env::{self, Env, Folders};
@@ -11,6 +11,7 @@ use super::main_package::MainPackage;
 use super::module::Module;
 use super::options::{Cgo, GoOptions, ModMode, VcsStamp};
 use super::packages::LIST_FORMAT;
+use super::places;
 use super::toolchain::{Selected, Toolchain};
 use crate::digest::Digest;
 use crate::layer::{Input, StepKey, TreeDigest};
@@ -18,6 +19,7 @@ use crate::plan::{Argument, Network, Step};
 use crate::platform::Platform;
 use crate::recipe::spec::GoSpec;
 use crate::recipe::{Context, Options};
+use crate::sandbox::installation;
 use crate::source::SourceTree;
 
 /// Raised when the way of building changes, so that older results are not reused.
@@ -93,6 +95,24 @@ impl Workshop<'_> {
         env
     }
 
+    /// What go may read: the source, itself, and what downloads are configured with.
+    fn readable(&self, network: Network) -> Vec<PathBuf> {
+        let go = self.installed(&self.toolchain.program);
+        let mut paths = vec![self.tree.root().to_owned(), go];
+        if network == Network::Online {
+            paths.extend(places::of_downloads(self.context));
+        }
+        paths
+    }
+
+    fn writable(&self) -> Vec<PathBuf> {
+        vec![self.folders.root().to_owned()]
+    }
+
+    fn installed(&self, program: &Path) -> PathBuf {
+        installation(program, places::home(self.context))
+    }
+
     /// A folder of its own for what this step writes; the same while sources change.
     fn slot(&self, kind: &str, parts: &[String]) -> Digest {
         let directory = self.directory();
@@ -139,6 +159,8 @@ impl Workshop<'_> {
             directory: self.directory(),
             inputs: Vec::new(),
             network: Network::Online,
+            readable: self.readable(Network::Online),
+            writable: self.writable(),
             slot: self.slot(MODULES, &[job.platform.to_string(), job.main.path.clone()]),
             outputs: Vec::new(),
             key: self.deps_key(MODULES, job).with("env", &shown(&compile)),
@@ -171,7 +193,9 @@ impl Workshop<'_> {
         args.extend(self.tags_flag().map(text));
         args.extend(texts(&["-f", LIST_FORMAT, "./..."]));
         let mut env = self.compile_env(compile);
+        let mut network = Network::Offline;
         if self.selected.gotoolchain != "local" {
+            network = Network::Online;
             // The toolchain itself may have to be downloaded first.
             env.remove("GOPROXY");
             env = env::download(env, self.context);
@@ -197,7 +221,9 @@ impl Workshop<'_> {
             env,
             directory: self.directory(),
             inputs: Vec::new(),
-            network: Network::Offline,
+            network,
+            readable: self.readable(network),
+            writable: self.writable(),
             slot: self.slot(LIST, &[]),
             outputs: Vec::new(),
             key,
@@ -220,6 +246,8 @@ impl Workshop<'_> {
                 .into_iter()
                 .collect(),
             network: Network::Offline,
+            readable: self.readable(Network::Offline),
+            writable: self.writable(),
             slot: self.slot(PROBE, &[job.platform.to_string(), job.main.path.clone()]),
             outputs: Vec::new(),
             key: self.deps_key(PROBE, job),
@@ -240,9 +268,18 @@ impl Workshop<'_> {
             let cache = self.folders.root().join("zig");
             env.insert("ZIG_GLOBAL_CACHE_DIR".to_owned(), text(cache));
         }
+        let mut readable = self.readable(Network::Offline);
+        readable.extend(
+            job.compiler
+                .iter()
+                .map(|compiler| self.installed(&compiler.program)),
+        );
         let vcs = match self.options.vcs_stamp {
             VcsStamp::No => "-buildvcs=false",
-            VcsStamp::Yes => "-buildvcs=true",
+            VcsStamp::Yes => {
+                readable.extend(places::repository(self.tree.root()));
+                "-buildvcs=true"
+            }
         };
         let mut args = texts(&["build", "-trimpath", vcs]);
         args.push(text(self.mod_flag()));
@@ -276,6 +313,8 @@ impl Workshop<'_> {
                 .map(|step| Input::Step(step.key.digest()))
                 .collect(),
             network: Network::Offline,
+            readable,
+            writable: self.writable(),
             slot: self.slot(BUILD, &slot),
             outputs: vec![OUTPUT.to_owned()],
             key,

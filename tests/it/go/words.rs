@@ -142,6 +142,8 @@ fn raw_texts_have_codes() {
         directory: "/src".into(),
         inputs: Vec::new(),
         network: Network::Offline,
+        readable: Vec::new(),
+        writable: Vec::new(),
         slot: Digest::of(b""),
         outputs: Vec::new(),
     };
