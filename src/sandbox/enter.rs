@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
+use nix::sys::signal::SigSet;
 use rustix::process::Signal;
 
 use super::launch::{FAILED, NOT_EXECUTABLE, NOT_FOUND, say};
@@ -59,6 +60,13 @@ fn confine(order: &Order) -> Result<(), EnterError> {
     if parent.and_then(|pid| u32::try_from(pid).ok()) != Some(order.parent) {
         return Err(failed("the supervisor is gone")(rustix::io::Errno::SRCH));
     }
+    // The supervisor's own mask, which a child inherits.
+    SigSet::empty()
+        .thread_set_mask()
+        .map_err(|error| EnterError::System {
+            what: "the signal mask",
+            source: error.into(),
+        })?;
     // Away from the terminal, and from signals that are typed on it.
     rustix::process::setsid().map_err(failed("a session"))?;
     rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
