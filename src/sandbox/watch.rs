@@ -1,5 +1,5 @@
 //! Limits that the kernel has none for: bytes on a disk, processes of one tree. Best effort: they
-//! are looked at ten times a second.
+//! are looked at forty times a second.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
