@@ -156,7 +156,7 @@ fn capture(stream: impl Read, hear: &dyn Fn(&str)) -> String {
 mod tests {
     use super::*;
     use crate::plan::Argument;
-    use crate::sandbox::Policy;
+    use crate::sandbox::{Launcher, Policy};
 
     #[test]
     fn keeps_the_end_of_a_long_output() {
@@ -204,7 +204,7 @@ mod tests {
         let heard = Arc::new(Heard::default());
         let reporter: Arc<dyn Reporter> = heard.clone();
         let slot = Slot::acquire(&step, &store).unwrap();
-        let sandbox = Sandbox::new(crate::sandbox::Launcher("/".into()), Policy::Off);
+        let sandbox = Sandbox::new(Launcher("/".into()), Policy::Off);
         assert!(run(&step, &slot, &sandbox, &reporter).unwrap().succeeded());
         let heard = heard.0.lock().unwrap();
         assert_eq!(*heard, ["get https://***@h.example/m with ***"]);

@@ -4,6 +4,7 @@
 mod attacks;
 mod builds;
 mod levels;
+mod limits;
 mod supervisor;
 
 use std::os::unix::fs::{PermissionsExt, chown};

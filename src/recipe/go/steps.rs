@@ -105,6 +105,16 @@ impl Workshop<'_> {
         paths
     }
 
+    fn readable_to_build(&self, job: &Job<'_>) -> Vec<PathBuf> {
+        let mut paths = self.readable(Network::Offline);
+        let compiler = job.compiler.iter();
+        paths.extend(compiler.map(|compiler| self.installed(&compiler.program)));
+        if self.options.vcs_stamp == VcsStamp::Yes {
+            paths.extend(places::repository(self.tree.root()));
+        }
+        paths
+    }
+
     fn writable(&self) -> Vec<PathBuf> {
         vec![self.folders.root().to_owned()]
     }
@@ -268,18 +278,9 @@ impl Workshop<'_> {
             let cache = self.folders.root().join("zig");
             env.insert("ZIG_GLOBAL_CACHE_DIR".to_owned(), text(cache));
         }
-        let mut readable = self.readable(Network::Offline);
-        readable.extend(
-            job.compiler
-                .iter()
-                .map(|compiler| self.installed(&compiler.program)),
-        );
         let vcs = match self.options.vcs_stamp {
             VcsStamp::No => "-buildvcs=false",
-            VcsStamp::Yes => {
-                readable.extend(places::repository(self.tree.root()));
-                "-buildvcs=true"
-            }
+            VcsStamp::Yes => "-buildvcs=true",
         };
         let mut args = texts(&["build", "-trimpath", vcs]);
         args.push(text(self.mod_flag()));
@@ -313,7 +314,7 @@ impl Workshop<'_> {
                 .map(|step| Input::Step(step.key.digest()))
                 .collect(),
             network: Network::Offline,
-            readable,
+            readable: self.readable_to_build(job),
             writable: self.writable(),
             slot: self.slot(BUILD, &slot),
             outputs: vec![OUTPUT.to_owned()],
