@@ -50,7 +50,9 @@ fn paths(value: &OsString) -> Vec<PathBuf> {
     let text = value.to_string_lossy();
     let separates = |c: char| c.is_whitespace() || ",|=;:\"'".contains(c);
     text.split(separates)
+        // Behind the colon of an address, `//HOST`; of a file's, `///PATH`.
         .filter(|word| word.starts_with('/'))
+        .filter(|word| word.starts_with("///") || !word.starts_with("//"))
         .map(|word| {
             // git's `url.ADDRESS.insteadOf`
             let end = word.len().saturating_sub(".insteadof".len());
