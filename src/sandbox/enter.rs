@@ -10,6 +10,7 @@ use rustix::process::Signal;
 
 use super::launch::{FAILED, NOT_EXECUTABLE, NOT_FOUND, say};
 use super::order::Order;
+use super::syscalls::Truncation;
 use super::{STOPPED, files, privileges, syscalls};
 
 /// Why the program was not started.
@@ -77,18 +78,15 @@ fn confine(order: &Order) -> Result<(), EnterError> {
     privileges::lower_limits(&order.limits).map_err(failed("limits"))?;
     rustix::thread::set_no_new_privs(true).map_err(failed("no_new_privs"))?;
     privileges::drop_capabilities().map_err(failed("capabilities"))?;
-    let filter = order
-        .level
-        .syscalls()
-        .then(|| syscalls::filter(order.confinement.network))
-        .transpose()?;
+    let mut truncation = Truncation::Confined;
     if order.level.files() {
         let mut confinement = order.confinement.clone();
         confinement.read.extend(program_file(order));
-        files::confine(&confinement)?;
+        truncation = files::confine(&confinement)?;
     }
-    if let Some(filter) = filter {
-        syscalls::install(&filter)?;
+    // Last: it closes what the steps above need.
+    if order.level.syscalls() {
+        syscalls::install(&syscalls::filter(order.confinement.network, truncation)?)?;
     }
     Ok(())
 }

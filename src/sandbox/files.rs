@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
+    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    make_bitflags,
 };
 
+use super::syscalls::Truncation;
 use super::{Confinement, NetworkAccess};
 
 /// The newest version whose rights are asked for; an older kernel gives those that it has.
@@ -77,8 +79,8 @@ const DEVICES: [&str; 5] = [
     "/dev/urandom",
 ];
 
-/// Confines this process for ever.
-pub(super) fn confine(confinement: &Confinement) -> Result<(), FilesError> {
+/// Confines this process for ever; says what an old kernel leaves to the filter of system calls.
+pub(super) fn confine(confinement: &Confinement) -> Result<Truncation, FilesError> {
     let mut ruleset = Ruleset::default().handle_access(AccessFs::from_all(NEWEST))?;
     if confinement.network == NetworkAccess::Denied {
         ruleset = ruleset.handle_access(AccessNet::from_all(ABI::V10))?;
@@ -105,7 +107,12 @@ pub(super) fn confine(confinement: &Confinement) -> Result<(), FilesError> {
     if status.ruleset == RulesetStatus::NotEnforced {
         return Err(FilesError::Unavailable);
     }
-    Ok(())
+    Ok(match status.landlock {
+        LandlockStatus::Available { effective_abi, .. } if effective_abi >= ABI::V3 => {
+            Truncation::Confined
+        }
+        _ => Truncation::Free,
+    })
 }
 
 /// Adds a path, when it is there and can be named by this user.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::launch::FAILED;
 use super::order::PROBE;
+use super::syscalls::Truncation;
 use super::{Confinement, Level, files, syscalls};
 use crate::program::{Limits, RunError, run};
 
@@ -94,7 +95,7 @@ pub(super) fn answer() -> ExitCode {
     }
     let nothing = Confinement::default();
     let files = files::confine(&nothing).is_ok();
-    let syscalls = syscalls::filter(nothing.network)
+    let syscalls = syscalls::filter(nothing.network, Truncation::Confined)
         .and_then(|program| syscalls::install(&program))
         .is_ok();
     let code = NOTHING + u8::from(files) * FILES + u8::from(syscalls) * SYSCALLS;

@@ -88,7 +88,8 @@ const REFUSED_HERE: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const REFUSED_HERE: &[i64] = &[];
 
-/// Newer than the C library's list; the number is the same on all architectures.
+/// Newer than the C library's list; the numbers are the same on all architectures.
+const FCHMODAT2: i64 = 452;
 const OPEN_TREE_ATTR: i64 = 467;
 /// The first number that this list knows nothing of. Numbers of x32 calls have bit 30 set.
 const UNKNOWN: u32 = 470;
@@ -110,6 +111,14 @@ const TYPE_MASK: u64 = 0xf;
 const STREAM: u64 = libc::SOCK_STREAM as u64;
 const SEQPACKET: u64 = libc::SOCK_SEQPACKET as u64;
 
+/// Whether Landlock says which files may be truncated by their names (Linux 6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Truncation {
+    Confined,
+    /// Then nothing may be.
+    Free,
+}
+
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Why there is no filter.
@@ -122,15 +131,22 @@ pub(super) enum SyscallsError {
 }
 
 /// The filter of this machine's architecture.
-pub(super) fn filter(network: NetworkAccess) -> Result<BpfProgram, SyscallsError> {
+pub(super) fn filter(
+    network: NetworkAccess,
+    truncation: Truncation,
+) -> Result<BpfProgram, SyscallsError> {
     let architecture = TargetArch::try_from(std::env::consts::ARCH)?;
     let mut rules: Rules = REFUSED
         .iter()
         .chain(REFUSED_HERE)
         .map(|number| (*number, Vec::new()))
         .collect();
+    if truncation == Truncation::Free {
+        rules.insert(libc::SYS_truncate, Vec::new());
+    }
     namespaces(&mut rules)?;
     devices(&mut rules)?;
+    set_id(&mut rules)?;
     match network {
         NetworkAccess::Denied => offline(&mut rules)?,
         NetworkAccess::Allowed => online(&mut rules)?,
@@ -152,7 +168,7 @@ pub(super) fn install(program: &BpfProgram) -> Result<(), SyscallsError> {
     Ok(seccompiler::apply_filter(program)?)
 }
 
-/// `clone3` hides its flags from filters, and what a newer call can do is not known: both look
+/// `clone3` and `openat2` hide their flags from filters, and what a newer call can do is not known: both look
 /// like an older kernel, on which C libraries use the calls that are filtered below.
 fn unknown_numbers() -> BpfProgram {
     const LOAD_WORD: u16 = 0x20;
@@ -162,10 +178,11 @@ fn unknown_numbers() -> BpfProgram {
     const NUMBER: u32 = 0;
     let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
     let missing = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
-    let clone3 = u32::try_from(libc::SYS_clone3).unwrap_or(UNKNOWN);
+    let number = |call| u32::try_from(call).unwrap_or(UNKNOWN);
     vec![
         step(LOAD_WORD, 0, 0, NUMBER),
-        step(JUMP_IF_EQUAL, 1, 0, clone3),
+        step(JUMP_IF_EQUAL, 2, 0, number(libc::SYS_clone3)),
+        step(JUMP_IF_EQUAL, 1, 0, number(libc::SYS_openat2)),
         step(JUMP_IF_AT_LEAST, 0, 1, UNKNOWN),
         step(RETURN, 0, 0, missing),
     ]
@@ -205,6 +222,34 @@ fn namespaces(rules: &mut Rules) -> Result<(), SyscallsError> {
 const TIOCLINUX: u64 = 0x541c;
 const TIOCSTI: u64 = 0x5412;
 
+/// Calls with a mode, and which argument it is.
+#[cfg(target_arch = "x86_64")]
+const MODES: &[(i64, u8)] = &[
+    (libc::SYS_chmod, 1),
+    (libc::SYS_creat, 1),
+    (libc::SYS_fchmod, 1),
+    (libc::SYS_fchmodat, 2),
+    (FCHMODAT2, 2),
+    (libc::SYS_mkdir, 1),
+    (libc::SYS_mkdirat, 2),
+    (libc::SYS_mknod, 1),
+    (libc::SYS_mknodat, 2),
+];
+#[cfg(not(target_arch = "x86_64"))]
+const MODES: &[(i64, u8)] = &[
+    (libc::SYS_fchmod, 1),
+    (libc::SYS_fchmodat, 2),
+    (FCHMODAT2, 2),
+    (libc::SYS_mkdirat, 2),
+    (libc::SYS_mknodat, 2),
+];
+
+/// Calls that may create a file: which arguments their flags and their mode are.
+#[cfg(target_arch = "x86_64")]
+const OPENS: &[(i64, u8, u8)] = &[(libc::SYS_open, 1, 2), (libc::SYS_openat, 2, 3)];
+#[cfg(not(target_arch = "x86_64"))]
+const OPENS: &[(i64, u8, u8)] = &[(libc::SYS_openat, 2, 3)];
+
 /// Device files, and typing into somebody's terminal.
 fn devices(rules: &mut Rules) -> Result<(), SyscallsError> {
     let kinds = [libc::S_IFCHR, libc::S_IFBLK];
@@ -225,6 +270,31 @@ fn devices(rules: &mut Rules) -> Result<(), SyscallsError> {
         .into_iter()
         .collect::<Result<_, _>>()?;
     rules.insert(libc::SYS_ioctl, typed);
+    Ok(())
+}
+
+/// Files that run as their owner or group: Landlock has no right for changing modes, and root owns
+/// the system's programs. The list is that of systemd's `RestrictSUIDSGID`.
+fn set_id(rules: &mut Rules) -> Result<(), SyscallsError> {
+    let bits = [libc::S_ISUID, libc::S_ISGID].map(u64::from);
+    let has = |argument, bits| (argument, SeccompCmpOp::MaskedEq(bits), bits);
+    for (call, mode) in MODES {
+        let list = rules.entry(*call).or_default();
+        for bit in bits {
+            list.push(when(&[has(*mode, bit)])?);
+        }
+    }
+    // Only then does the mode say anything.
+    let creates = [libc::O_CREAT, libc::O_TMPFILE & !libc::O_DIRECTORY];
+    for (call, flags, mode) in OPENS {
+        let list = rules.entry(*call).or_default();
+        for flag in creates {
+            for bit in bits {
+                let flag = u64::from(flag.unsigned_abs());
+                list.push(when(&[has(*flags, flag), has(*mode, bit)])?);
+            }
+        }
+    }
     Ok(())
 }
 

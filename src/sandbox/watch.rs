@@ -208,8 +208,9 @@ pub(super) fn children() -> Vec<(u32, String)> {
     pids.into_iter()
         .map(|pid| {
             let name = fs_err::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-            let name = String::from_utf8_lossy(&name).trim().to_owned();
-            (pid, name)
+            // The process chose it, and it goes to a terminal.
+            let name = String::from_utf8_lossy(&name);
+            (pid, name.chars().filter(|c| !c.is_control()).collect())
         })
         .collect()
 }

@@ -23,6 +23,7 @@ t = threading.Thread(target=print, args=('thread',)); t.start(); t.join()
 # Files: folders, links, renames across folders, modes, temporary ones, locks.
 os.makedirs('d/e'); open('d/f', 'w').write('f'); os.rename('d/f', 'd/e/g'); os.link('d/e/g', 'h')
 os.symlink('h', 's'); os.chmod('h', 0o600); os.truncate('h', 0); os.mkfifo('p')
+os.chmod('d', 0o1777); os.mkdir('sticky', 0o1755); os.open('made', os.O_CREAT | os.O_WRONLY, 0o755)
 os.environ['TMPDIR'] = os.getcwd()
 with tempfile.TemporaryFile() as f: f.write(b'x')
 sqlite3.connect('db').execute('create table t (x)')
