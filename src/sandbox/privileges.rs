@@ -10,9 +10,9 @@ use super::Limits;
 
 /// Open files of one process.
 const OPEN_FILES: u64 = 1 << 16;
-/// The kernel counts the processes and threads of a user, those outside the box too; ours are
-/// counted by the supervisor, and this is only a last resort.
-const TASKS: u64 = 1 << 15;
+/// The kernel counts the processes and threads of a user on the whole node: images of many makers
+/// run as 1001. Ours are counted by the supervisor, and this is only a last resort.
+const TASKS: u64 = 1 << 17;
 
 /// What root keeps: reading and writing the files of others, as in a checkout of another user.
 /// Landlock still says which.

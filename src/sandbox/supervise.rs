@@ -96,7 +96,7 @@ fn prepare() -> io::Result<SignalFd> {
 }
 
 fn follow(order: &Order, launcher: &OsStr, signals: &SignalFd) -> io::Result<End> {
-    let watch = Watch::new(order.limits, &order.confinement.write);
+    let mut watch = Watch::new(order.limits, &order.confinement.write);
     let inner = Order {
         parent: std::process::id(),
         ..order.clone()
