@@ -144,11 +144,11 @@ fn targets(
 fn report_base(target: &Target, session: &Session) {
     let base = &target.base;
     let size: u64 = base.layers.iter().map(|layer| layer.descriptor.size).sum();
-    let libc = target.facts.libc.as_deref().unwrap_or("no C library");
     let text = format!(
-        "base {}, {}, {libc}, {}",
+        "base {}, {}, {}, {}",
         base.name,
         human_bytes(size),
+        target.facts.runtimes(),
         target.platform
     );
     session.reporter.line(Verb::Resolved, text);
