@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
+use crate::digest::Digest;
 use crate::layer::{EntryKind, EntrySummary, Probe, elf_machine};
 
 use super::marks::{self, Mark};
@@ -16,6 +17,15 @@ const TEXT_LIMIT: u64 = 1 << 20;
 const PROGRAM_LIMIT: u64 = 1 << 30;
 /// Bytes of a file's beginning: its `#!` line, its ELF header.
 const HEAD: u64 = Probe::HEAD as u64;
+
+/// Bundles of certificate authorities, as Go's crypto/x509 looks for them.
+pub(super) const CA_BUNDLES: [&str; 5] = [
+    "etc/ssl/certs/ca-certificates.crt",
+    "etc/pki/tls/certs/ca-bundle.crt",
+    "etc/ssl/ca-bundle.pem",
+    "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "etc/ssl/cert.pem",
+];
 
 /// What one file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,6 +51,8 @@ pub(super) enum Said {
     Python(String),
     /// Debian's site.py, which looks for dist-packages.
     DistPackages,
+    /// Certificate authorities with this digest.
+    Authorities(Digest),
     /// A version of Node.js, and its `NODE_MODULE_VERSION` if it is there.
     Node(String, Option<u32>),
 }
@@ -56,6 +68,13 @@ pub(super) fn capture(entry: &mut EntrySummary, contents: &mut dyn Read) -> io::
         return Ok(Captured {
             machine: None,
             said: read(&text(contents, TEXT_LIMIT)?),
+        });
+    }
+    if CA_BUNDLES.iter().any(|path| file_name(path) == name) && entry.path.starts_with("etc/") {
+        let digest = Digest::of_reader(contents.take(PROGRAM_LIMIT))?;
+        return Ok(Captured {
+            machine: None,
+            said: Some(Said::Authorities(digest)),
         });
     }
     let executable = entry.kind == EntryKind::Executable;
@@ -121,6 +140,11 @@ fn native(name: &str, contents: &mut dyn Read) -> io::Result<Option<Said>> {
         return node(contents.take(PROGRAM_LIMIT));
     }
     Ok(None)
+}
+
+/// The last component of a path.
+pub(super) fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// `3.13` of `python3.13`, `libpython3.13.so.1.0`, `python3.13t`.

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::BaseFacts;
-use super::capture::{Said, minor_of};
+use super::capture::{CA_BUNDLES, Said, file_name, minor_of};
 use super::tree::Tree;
+use crate::digest::Digest;
 use crate::image::target::{Libc, LibcKind, Node, Os, Python};
 
 /// Where shells look for programs first; other folders named `bin` follow in their order.
@@ -23,15 +24,6 @@ const LOADERS: [&str; 11] = [
     "lib/ld-musl-aarch64.so.1",
     "lib/ld-musl-armhf.so.1",
     "lib/ld-linux.so.2",
-];
-
-/// Bundles of certificate authorities, as Go's crypto/x509 looks for them.
-const CA_BUNDLES: [&str; 5] = [
-    "etc/ssl/certs/ca-certificates.crt",
-    "etc/pki/tls/certs/ca-bundle.crt",
-    "etc/ssl/ca-bundle.pem",
-    "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "etc/ssl/cert.pem",
 ];
 
 /// `NODE_MODULE_VERSION` by major version (`doc/abi_version_registry.json` of Node.js).
@@ -64,13 +56,22 @@ pub(super) fn detect(tree: Tree) -> BaseFacts {
         node: bins.iter().find_map(|folder| node(&tree, folder)),
         shell: tree.is_program("bin/sh").then(|| "/bin/sh".to_owned()),
         ca_bundle: CA_BUNDLES.into_iter().find_map(present),
+        authorities: authorities(&tree),
         time_zones: present("usr/share/zoneinfo/UTC").map(|_| "/usr/share/zoneinfo".to_owned()),
         entries: tree.entries,
     }
 }
 
-fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
+/// Every bundle by its real path: several names may lead to one.
+fn authorities(tree: &Tree) -> BTreeMap<String, Digest> {
+    let bundles = CA_BUNDLES.into_iter().filter_map(|path| {
+        let real = tree.real(path)?;
+        match tree.said(path) {
+            Some(Said::Authorities(digest)) => Some((real.to_owned(), *digest)),
+            _ => None,
+        }
+    });
+    bundles.collect()
 }
 
 fn os(tree: &Tree) -> Option<Os> {

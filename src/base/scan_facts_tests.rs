@@ -1,6 +1,7 @@
 //! What the finished tree says.
 
 use super::facts;
+use crate::digest::Digest;
 
 /// The kind, an ELF header of amd64, then the content.
 fn native(content: &str) -> String {
@@ -178,6 +179,7 @@ fn a_system_is_known_by_its_files() {
         ("usr/lib/ld.so", "x"),
         ("etc/group", "froot:x:0:\napp:x:1001:\n"),
         ("etc/ssl/certs/ca-certificates.crt", "fPEM"),
+        ("etc/ssl/cert.pem", "lcerts/ca-certificates.crt"),
         ("usr/share/zoneinfo/UTC", "fTZif"),
     ]]);
     let os = facts.os.unwrap();
@@ -191,6 +193,8 @@ fn a_system_is_known_by_its_files() {
     assert_eq!(facts.groups[&1001], "app");
     let bundle = "/etc/ssl/certs/ca-certificates.crt";
     assert_eq!(facts.ca_bundle.as_deref(), Some(bundle));
+    let authorities = [(bundle[1..].to_owned(), Digest::of(b"PEM"))];
+    assert_eq!(facts.authorities, authorities.into());
     assert_eq!(facts.time_zones.as_deref(), Some("/usr/share/zoneinfo"));
     let nothing = super::facts(&[&[("etc/os-release", "lnowhere"), ("bin/sh", "lbusybox")]]);
     let found = (

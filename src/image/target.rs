@@ -73,6 +73,8 @@ pub struct BaseFacts {
     pub shell: Option<String>,
     /// The file of certificate authorities: `/etc/ssl/certs/ca-certificates.crt`.
     pub ca_bundle: Option<String>,
+    /// Digests of the bundles of certificate authorities, by their path without a leading `/`.
+    pub authorities: BTreeMap<String, Digest>,
     /// The folder of the time zone database: `/usr/share/zoneinfo`.
     pub time_zones: Option<String>,
 }

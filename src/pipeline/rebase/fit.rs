@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::own;
 use crate::base::BaseFacts;
 use crate::image::links::follow;
 use crate::image::target::{LibcKind, Node, Python, RuntimeConfig};
-use crate::image::{Finding, Layer, Parts, Severity};
+use crate::image::{Finding, Parts, Severity};
 use crate::layer::entry::escape;
 use crate::layer::{EntryKind, EntrySummary, LayerSummary};
 
@@ -20,7 +21,7 @@ pub(super) enum Reading {
 
 const REBUILD: &str = "build it again from its source: karisimbi build --base NAME";
 
-fn refused(code: &'static str, text: String) -> Finding {
+pub(super) fn refused(code: &'static str, text: String) -> Finding {
     Finding {
         code,
         severity: Severity::Error,
@@ -133,44 +134,6 @@ pub(super) fn links(old: &BaseFacts, new: &BaseFacts, layers: &[&LayerSummary]) 
     .collect()
 }
 
-/// Folders that a layer of files brings or leaves to its base, where the new base differs.
-pub(super) fn folders(new: &BaseFacts, layers: &[(&Layer, &LayerSummary)]) -> Vec<Finding> {
-    let followers = layers.iter().filter(|(layer, _)| follows_base(layer));
-    let mut differing = BTreeSet::new();
-    for (_, summary) in followers {
-        let (folders, files): (Vec<&EntrySummary>, Vec<_>) = summary
-            .entries
-            .iter()
-            .partition(|entry| entry.kind == EntryKind::Directory);
-        let brought: BTreeSet<&str> = folders.iter().map(|entry| entry.path.as_str()).collect();
-        let parents = files.iter().flat_map(|entry| {
-            let slashes = entry.path.match_indices('/').map(|(index, _)| index);
-            slashes.map(|end| &entry.path[..end])
-        });
-        let has = |path: &str| {
-            let entry = new.entries.get(path);
-            entry.is_some_and(|entry| entry.kind == EntryKind::Directory)
-        };
-        differing.extend(parents.filter(|path| has(path) == brought.contains(path)));
-    }
-    let finding = |path: &str| {
-        let verb = if new.entries.contains_key(path) {
-            "has"
-        } else {
-            "lacks"
-        };
-        let path = escape(path.as_bytes());
-        let text = format!("the new base {verb} the folder /{path}, unlike the old one");
-        refused("REBASE-FOLDER", text)
-    };
-    differing.into_iter().map(finding).collect()
-}
-
-/// Whether a layer has exactly the folders that its base lacks (docs/guides/files.md).
-fn follows_base(layer: &Layer) -> bool {
-    layer.history.ends_with(": files")
-}
-
 /// Links that lead to folders, with the folder that each leads to in the end.
 fn folder_links(facts: &BaseFacts) -> BTreeMap<&str, String> {
     let links = facts
@@ -207,7 +170,7 @@ pub(super) fn must_read(old: &BaseFacts, new: &BaseFacts, parts: &Parts) -> Read
         && (old.loader.is_none() || old.loader == new.loader)
         && has_user(old, new, runtime)
         && folder_links(old) == folder_links(new)
-        && (!parts.layers.iter().any(follows_base) || all_folders(old).eq(all_folders(new)))
+        && (!own::has_files(parts) || all_folders(old).eq(all_folders(new)))
         && old.entries.values().all(|entry| stays(entry, new))
         && new
             .entries

@@ -1,6 +1,6 @@
 use super::*;
 use crate::image::target::Libc;
-use crate::image::{Blob, Stamp};
+use crate::image::{Blob, Layer, Stamp};
 use crate::layer::Descriptor;
 
 /// `d`, `f`, `x`, `ltarget`.
@@ -130,4 +130,46 @@ fn layers_are_read_when_what_they_may_need_differs() {
     let files = parts("karisimbi files: files");
     assert_eq!(must_read(&old, &new, &files), Reading::Always);
     assert_eq!(must_read(&old, &with(&[]), &files), Reading::IfHere);
+}
+
+#[test]
+fn layers_that_were_made_of_the_base_stay_on_it() {
+    let authorities = |content: &str| BaseFacts {
+        authorities: [(
+            "x".to_owned(),
+            crate::digest::Digest::of(content.as_bytes()),
+        )]
+        .into(),
+        ..BaseFacts::default()
+    };
+    let with_node = BaseFacts {
+        node: Some(Node {
+            version: "24.1.0".to_owned(),
+            abi: 137,
+            path: "/usr/bin/node".to_owned(),
+        }),
+        ..authorities("a")
+    };
+    let (a, b) = (authorities("a"), authorities("b"));
+    let codes = |layer: &str, old: &BaseFacts, new: &BaseFacts, layers: usize| {
+        let parts = parts(&format!("karisimbi go: {layer}"));
+        let mut base = parts.base.clone();
+        let below = crate::base::BaseLayer {
+            descriptor: parts.layers[0].descriptor.clone(),
+            diff_id: parts.layers[0].diff_id,
+            blob: Blob::Store,
+        };
+        base.layers = vec![below; layers];
+        let findings = own::made_of_base(&parts, old, &base, new);
+        findings
+            .iter()
+            .map(|finding| finding.code)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(codes("ca-certificates", &a, &b, 0), ["REBASE-CA"]);
+    assert_eq!(codes("ca-certificates", &a, &with_node, 0), ["REBASE-CA"]);
+    assert_eq!(codes("ca-certificates", &a, &a, 1), [""; 0]);
+    assert_eq!(codes("os-packages", &a, &a, 1), ["REBASE-PACKAGES"]);
+    assert_eq!(codes("os-packages", &a, &b, 0), [""; 0]);
+    assert_eq!(codes("program", &a, &b, 1), [""; 0]);
 }

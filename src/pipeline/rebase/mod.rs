@@ -6,6 +6,7 @@
 
 mod error;
 mod fit;
+mod own;
 
 use std::collections::BTreeSet;
 
@@ -132,6 +133,12 @@ fn check(
         let (facts, runtime) = (&planned.target.facts, &planned.parts.runtime);
         fit::runtimes(&planned.old, facts)
             .into_iter()
+            .chain(own::made_of_base(
+                &planned.parts,
+                &planned.old,
+                &planned.target.base,
+                facts,
+            ))
             .for_each(&mut add);
         let must_read = fit::must_read(&planned.old, facts, &planned.parts);
         let Some(summaries) = summaries(planned, must_read, context)? else {
@@ -146,7 +153,7 @@ fn check(
         let named: Vec<_> = planned.parts.layers.iter().zip(layers.clone()).collect();
         fit::links(&planned.old, facts, &layers)
             .into_iter()
-            .chain(fit::folders(facts, &named))
+            .chain(own::folders(facts, &named))
             .for_each(&mut add);
         let findings = audit::audit(&planned.target, &layers, runtime);
         let findings = findings.map_err(PipelineError::part)?;
