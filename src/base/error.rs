@@ -47,6 +47,12 @@ pub enum BaseError {
         found: Digest,
         size: u64,
     },
+    #[error("base {base} says that it is for {promised}, but its programs are for {machine}")]
+    Machine {
+        base: String,
+        machine: String,
+        promised: String,
+    },
     #[error("base {base}, layer {layer}: can't be read")]
     Read {
         base: String,
@@ -71,6 +77,7 @@ impl Coded for BaseError {
             Self::Platform { .. } => "BASE-PLATFORM",
             Self::Media { .. } => "BASE-MEDIA",
             Self::Config { .. } => "BASE-CONFIG",
+            Self::Machine { .. } => "BASE-ARCH",
             Self::Layer { .. } | Self::Digest { .. } => "BASE-LAYER",
             Self::Read { .. } => "BASE-READ",
             Self::Image(source) => source.code(),
@@ -97,7 +104,7 @@ impl Coded for BaseError {
             }
             Self::NoRegistry { .. } => "run once without --offline, or use a layout: oci:DIR",
             Self::Platform { .. } => "use another base, or build for a platform that it has",
-            Self::Media { .. } | Self::Config { .. } => {
+            Self::Media { .. } | Self::Config { .. } | Self::Machine { .. } => {
                 "use another base, or have its publisher repair it"
             }
             Self::Layer { .. } | Self::Digest { .. } | Self::Read { .. } => {

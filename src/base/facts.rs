@@ -1,5 +1,7 @@
 //! What a base's layers say about it.
 
+use serde_json::Value;
+
 use super::scan::Scan;
 use super::{Base, BaseContext, BaseError, BaseFacts};
 use crate::digest::Digest;
@@ -9,8 +11,22 @@ use crate::store::Store;
 /// The facts of a base: from the store when these layers were scanned before, else from their bytes.
 ///
 /// # Errors
-/// BASE-READ, BASE-LAYER, those of the registry or the store.
+/// BASE-ARCH when its programs are for another machine than its config says; BASE-READ, BASE-LAYER,
+/// those of the registry or the store.
 pub fn facts(base: &Base, context: &BaseContext<'_>) -> Result<BaseFacts, BaseError> {
+    let facts = known(base, context)?;
+    let promised = base.config.get("architecture").and_then(Value::as_str);
+    match (&facts.architecture, promised) {
+        (Some(machine), Some(promised)) if machine != promised => Err(BaseError::Machine {
+            base: base.name.clone(),
+            machine: machine.clone(),
+            promised: promised.to_owned(),
+        }),
+        _ => Ok(facts),
+    }
+}
+
+fn known(base: &Base, context: &BaseContext<'_>) -> Result<BaseFacts, BaseError> {
     let key = key(base);
     if let Some(facts) = remembered(context.store, &key) {
         return Ok(facts);
@@ -31,7 +47,7 @@ pub fn facts(base: &Base, context: &BaseContext<'_>) -> Result<BaseFacts, BaseEr
 /// about a compression, must not reach the facts of the base that it names.
 fn key(base: &Base) -> Digest {
     use std::fmt::Write as _;
-    let mut text = "karisimbi base facts 1\n".to_owned();
+    let mut text = "karisimbi base facts 2\n".to_owned();
     for layer in &base.layers {
         // Writing to a String can't fail.
         let Descriptor {

@@ -1,4 +1,5 @@
-use std::io::Write as _;
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
 
 use oci_spec::image::MediaType;
 
@@ -118,58 +119,8 @@ fn layers_merge_as_extractors_merge_them() {
     assert_eq!(facts.entries["s"].script.as_deref(), Some("/bin/sh -e"));
 }
 
-#[test]
-fn users_and_libc_come_from_the_topmost_files() {
-    let glibc = "fGNU C Library (Debian GLIBC 2.41-12) stable release version 2.41.\n";
-    let musl = "x\x7fELF\0\x001.2.5\0\0libc";
-    for (layers, libc, user) in [
-        (
-            &[&[("etc/passwd", "froot:x:0:0\napp:x:1001:1001:\n")][..]][..],
-            None,
-            Some("app"),
-        ),
-        (
-            &[
-                &[("etc/passwd", "fa:x:1001:1\n")],
-                &[("etc/passwd", "fbroken\nb:x:1001:1\n")],
-            ],
-            None,
-            Some("b"),
-        ),
-        (
-            &[&[("etc/passwd", "fa:x:1001:1\n"), ("lib/libc.so.6", glibc)]],
-            Some("glibc 2.41"),
-            Some("a"),
-        ),
-        (
-            &[&[("lib/libc.so.6", "llibc-2.31.so")]],
-            Some("glibc"),
-            None,
-        ),
-        (
-            &[&[("lib/ld-musl-x86_64.so.1", musl)]],
-            Some("musl 1.2.5"),
-            None,
-        ),
-        (
-            &[&[
-                ("lib/ld-musl-x86_64.so.1", "llibc.so"),
-                ("lib/libc.so", musl),
-            ]],
-            Some("musl 1.2.5"),
-            None,
-        ),
-        (
-            &[&[("lib/libc.so.6", glibc)], &[("lib/.wh.libc.so.6", "f")]],
-            None,
-            None,
-        ),
-    ] {
-        let facts = facts(layers);
-        assert_eq!(facts.libc.as_deref(), libc);
-        assert_eq!(facts.users.get(&1001).map(String::as_str), user);
-    }
-}
+#[path = "scan_facts_tests.rs"]
+mod of_facts;
 
 #[test]
 fn gzip_members_and_zstd_are_read_whole() {

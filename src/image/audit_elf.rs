@@ -3,38 +3,22 @@
 use std::collections::BTreeSet;
 
 use super::audit::{Finding, listed};
-use super::target::Target;
+use super::target::{LibcKind, Target};
 use super::tree::Tree;
 use crate::layer::entry::escape;
 use crate::layer::{ElfSummary, EntrySummary, LayerSummary};
 
-/// A C library.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Libc {
-    Glibc,
-    Musl,
-}
-
-impl Libc {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Glibc => "glibc",
-            Self::Musl => "musl",
-        }
+/// The C library that a file was built for; none when it says nothing.
+fn built_for(elf: &ElfSummary) -> Option<LibcKind> {
+    let interpreter = elf.interpreter.as_deref().unwrap_or_default();
+    let needs = |wanted: &dyn Fn(&str) -> bool| elf.needed.iter().any(|name| wanted(name));
+    if interpreter.contains("ld-musl") || needs(&|name| name.starts_with("libc.musl-")) {
+        return Some(LibcKind::Musl);
     }
-
-    /// The one that a file was built for; none when it says nothing.
-    fn of(elf: &ElfSummary) -> Option<Self> {
-        let interpreter = elf.interpreter.as_deref().unwrap_or_default();
-        let needs = |wanted: &dyn Fn(&str) -> bool| elf.needed.iter().any(|name| wanted(name));
-        if interpreter.contains("ld-musl") || needs(&|name| name.starts_with("libc.musl-")) {
-            return Some(Self::Musl);
-        }
-        if interpreter.contains("/ld-linux") || needs(&|name| name == "libc.so.6") {
-            return Some(Self::Glibc);
-        }
-        None
+    if interpreter.contains("/ld-linux") || needs(&|name| name == "libc.so.6") {
+        return Some(LibcKind::Glibc);
     }
+    None
 }
 
 /// Adds the findings of all ELF files; `started` is what the container starts.
@@ -104,29 +88,15 @@ impl Check<'_> {
         ))
     }
 
-    fn base_libc(&self) -> (Option<Libc>, Option<&str>) {
-        let Some(libc) = &self.target.facts.libc else {
-            return (None, None);
-        };
-        let (name, version) = match libc.split_once(' ') {
-            Some((name, version)) => (name, Some(version)),
-            None => (libc.as_str(), None),
-        };
-        let kind = match name {
-            "musl" => Libc::Musl,
-            _ => Libc::Glibc,
-        };
-        (Some(kind), version)
-    }
-
     fn libc(&self, elf: &ElfSummary) -> Option<Finding> {
-        let (base, version) = self.base_libc();
-        let built_for = Libc::of(elf);
+        let base = self.target.facts.libc.as_ref();
         let interpreter = elf
             .interpreter
             .as_deref()
             .filter(|path| self.tree.find(path).is_none());
-        let mismatch = built_for.zip(base).filter(|(file, base)| file != base);
+        let mismatch = built_for(elf)
+            .zip(base.map(|base| base.kind))
+            .filter(|(file, base)| file != base);
         match (interpreter, mismatch) {
             (Some(_), Some((file, base))) => Some(Finding::error(
                 "BASE-MUSL",
@@ -142,7 +112,7 @@ impl Check<'_> {
                     format!("use a base with {}", file.name()),
                 ))
             }
-            (None, None) => glibc(elf, version?),
+            (None, None) => glibc(elf, base?.version.as_deref()?),
             (None, Some(_)) => None,
         }
     }
@@ -190,7 +160,7 @@ impl Check<'_> {
     }
 }
 
-fn wrong_libc(elf: &ElfSummary, file: Libc, base: Libc) -> String {
+fn wrong_libc(elf: &ElfSummary, file: LibcKind, base: LibcKind) -> String {
     format!(
         "{} is built for {}, the base has {}",
         listed(&[&elf.path]),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::image::target::{Base, BaseFacts};
+use crate::image::target::{Base, BaseFacts, Libc, LibcKind};
 use crate::layer::ElfSummary;
 
 /// `path` and `d`, `f`, `x`, `x#!line`, `ltarget`.
@@ -19,6 +19,16 @@ fn entries(members: &[(&str, &str)]) -> Vec<EntrySummary> {
     members.iter().map(entry).collect()
 }
 
+/// `glibc 2.36`
+fn parsed(libc: &str) -> Libc {
+    let (name, version) = libc.split_once(' ').unwrap_or((libc, ""));
+    let kinds = [LibcKind::Glibc, LibcKind::Musl];
+    Libc {
+        kind: kinds.into_iter().find(|kind| kind.name() == name).unwrap(),
+        version: Some(version.to_owned()).filter(|version| !version.is_empty()),
+    }
+}
+
 fn target(base: &[(&str, &str)], libc: Option<&str>) -> Target {
     Target {
         platform: crate::platform::Platform::linux_amd64(),
@@ -34,7 +44,8 @@ fn target(base: &[(&str, &str)], libc: Option<&str>) -> Target {
                 .map(|entry| (entry.path.clone(), entry))
                 .collect(),
             users: [(0, "root".to_owned()), (1001, "app".to_owned())].into(),
-            libc: libc.map(str::to_owned),
+            libc: libc.map(parsed),
+            ..BaseFacts::default()
         },
     }
 }

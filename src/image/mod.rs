@@ -15,6 +15,7 @@ pub mod error;
 pub mod layout;
 pub(crate) mod links;
 pub mod manifest;
+pub mod parts;
 mod place;
 mod regular;
 mod secrets;
@@ -30,6 +31,7 @@ pub use blobs::{BlobReader, Blobs};
 pub use document::{DOCUMENT_LIMIT, Document};
 pub use error::ImageError;
 pub use layout::Layout;
+pub use parts::{NotOurs, Parts};
 pub(crate) use place::is_special;
 pub use verify::{Mismatch, verify};
 

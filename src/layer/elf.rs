@@ -4,7 +4,7 @@
 //! file, and what can't be read is left out. Section headers are not looked at: the loader
 //! doesn't either, and they may be stripped. (gABI chapters 4 and 5; LSB, "Symbol Versioning")
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 
 use super::ElfSummary;
 
@@ -42,6 +42,11 @@ pub(crate) fn summarise<R: Read + Seek>(path: &str, file: R) -> Option<ElfSummar
         elf.dynamic(dynamic, &segments, &mut summary);
     }
     Some(summary)
+}
+
+/// The machine of an ELF file, as GOARCH names it, from its first bytes; none for other files.
+pub(crate) fn machine(head: &[u8]) -> Option<String> {
+    Elf::open(Cursor::new(head))?.machine()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -308,8 +313,6 @@ fn glibc_version(name: &str) -> Option<(Vec<u32>, String)> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Cursor;
-
     use super::*;
 
     /// This test itself: a dynamic executable of the machine that the tests run on.

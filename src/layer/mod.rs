@@ -17,10 +17,12 @@ pub mod source;
 pub mod spool;
 pub mod tar;
 
+pub(crate) use elf::machine as elf_machine;
 pub use encode::{Compression, Encoder};
 pub use entry::{Content, Entry, EntryPath, Executable, Expected, Node, Owner, Stamp};
 pub use error::LayerError;
 pub use key::{LayerKey, StepKey, TreeDigest};
+pub(crate) use probe::Probe;
 pub use record::{Descriptor, ElfSummary, EntryKind, EntrySummary, LayerRecord, LayerSummary};
 pub use source::{InlineLayer, Input, Inputs, LayerDescription, LayerSource};
 pub use spool::Spool;

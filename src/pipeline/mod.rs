@@ -5,6 +5,7 @@ mod explain;
 mod finish;
 mod layers;
 mod prepare;
+pub mod rebase;
 mod record;
 mod step;
 
@@ -30,7 +31,8 @@ use crate::store::Store;
 pub use error::PipelineError;
 pub use explain::Explanation;
 pub use layers::{CacheUse, Origin, full_key};
-pub use prepare::{detect, prepare};
+pub use prepare::{detect, plain_name, prepare};
+pub use rebase::{Rebased, rebase};
 pub use record::BuildRecord;
 
 /// What all builds of a process share.

@@ -106,6 +106,30 @@ fn targets(
         }
     };
     let name: BaseName = name.parse().map_err(PipelineError::part)?;
+    with_bases(session, |context| {
+        let bases =
+            base::resolve(&name, &request.platforms, context).map_err(PipelineError::part)?;
+        request
+            .platforms
+            .iter()
+            .zip(bases)
+            .map(|(platform, base)| {
+                let facts = base::facts::facts(&base, context).map_err(PipelineError::part)?;
+                Ok(Target {
+                    platform: platform.clone(),
+                    base,
+                    facts,
+                })
+            })
+            .collect()
+    })
+}
+
+/// Runs `action` with what resolving bases and reading their facts may use.
+pub(super) fn with_bases<T>(
+    session: &Session,
+    action: impl FnOnce(&BaseContext<'_>) -> Result<T, PipelineError>,
+) -> Result<T, PipelineError> {
     let manifest = |reference: &Reference| {
         let fetched = session.client()?.fetch_manifest(reference)?;
         Ok(Document::from_bytes(fetched.bytes, fetched.media_type))
@@ -120,36 +144,22 @@ fn targets(
         manifest: &manifest,
         blob: &blob,
     };
-    let context = BaseContext {
+    action(&BaseContext {
         store: &session.store,
         encoder: &session.encoder,
         registry: (session.reach == Reach::Online).then_some(&registry),
         reporter: session.reporter.as_ref(),
-    };
-    let bases = base::resolve(&name, &request.platforms, &context).map_err(PipelineError::part)?;
-    request
-        .platforms
-        .iter()
-        .zip(bases)
-        .map(|(platform, base)| {
-            let facts = base::facts::facts(&base, &context).map_err(PipelineError::part)?;
-            Ok(Target {
-                platform: platform.clone(),
-                base,
-                facts,
-            })
-        })
-        .collect()
+    })
 }
 
-fn report_base(target: &Target, session: &Session) {
+pub(super) fn report_base(target: &Target, session: &Session) {
     let base = &target.base;
     let size: u64 = base.layers.iter().map(|layer| layer.descriptor.size).sum();
-    let libc = target.facts.libc.as_deref().unwrap_or("no C library");
     let text = format!(
-        "base {}, {}, {libc}, {}",
+        "base {}, {}, {}, {}",
         base.name,
         human_bytes(size),
+        target.facts.runtimes(),
         target.platform
     );
     session.reporter.line(Verb::Resolved, text);
@@ -163,6 +173,11 @@ fn image_name(request: &Request, plan: &Plan) -> String {
         .as_ref()
         .or(plan.name.as_ref())
         .unwrap_or(&request.folder_name);
+    plain_name(name)
+}
+
+/// A name as folders and repositories take it: `My App` becomes `my-app`.
+pub fn plain_name(name: &str) -> String {
     let clean: String = name
         .to_lowercase()
         .chars()

@@ -6,12 +6,13 @@
 )]
 
 mod broken;
+mod facts;
 mod registry;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use karisimbi::base::{Base, BaseContext, BaseError, BaseName, ManifestSource, facts, resolve};
+use karisimbi::base::{self, Base, BaseContext, BaseError, BaseName, ManifestSource, resolve};
 use karisimbi::error::Coded as _;
 use karisimbi::image::{Image, Layer, Stamp};
 use karisimbi::layer::{Encoder, EntryKind};
@@ -127,12 +128,12 @@ fn facts_of_a_layout_are_read_once() {
     let world = World::new();
     let (name, _) = world.two_platforms();
     let base = world.resolve(&name, &["linux/amd64"]).unwrap().remove(0);
-    let first = facts(&base, &world.context(None)).unwrap();
+    let first = base::facts(&base, &world.context(None)).unwrap();
     assert_eq!(first.users[&1001], "app");
     assert_eq!(first.libc, None);
     assert!(first.entries.contains_key("app/which"));
     fs_err::remove_dir_all(world.path().join("layout")).unwrap();
-    assert_eq!(facts(&base, &world.context(None)).unwrap(), first);
+    assert_eq!(base::facts(&base, &world.context(None)).unwrap(), first);
 }
 
 #[test]
@@ -159,7 +160,7 @@ fn the_embedded_base_is_whole_and_the_same_everywhere() {
         )
     );
     let context = world.context(None);
-    let facts = facts(&bases[0], &context).unwrap();
+    let facts = base::facts(&bases[0], &context).unwrap();
     assert_eq!(facts.users[&1001], "app");
     assert_eq!(facts.users[&0], "root");
     assert_eq!(facts.libc, None);
