@@ -132,7 +132,7 @@ fn bind(source: &Path, place: &OwnedFd) -> io::Result<()> {
 }
 
 /// Mounts inside a mounted folder: taking rights from the folder takes none from them.
-fn mounts_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn mounts_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let table = fs_err::read_to_string("/proc/self/mountinfo")?;
     let points = table.lines().filter_map(|line| line.split(' ').nth(4));
     Ok(points

@@ -1,6 +1,7 @@
 //! The box of runc or crun, inside our namespaces: it gets a root that is ready and our process
 //! table and network, and gives the program its file system, user and system calls.
 
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -8,6 +9,7 @@ use std::process::Command;
 use nix::mount::{MsFlags, mount};
 use serde_json::{Value, json};
 
+use super::places::restrict;
 use super::{filter, mounts, privileges, program};
 use crate::run::HOSTNAME;
 use crate::run::error::RunError;
@@ -35,21 +37,20 @@ pub(super) fn start(spec: &Spec, runtime: &Path) -> Result<u32, RunError> {
     // The runtime finds itself in the process table that it is in.
     mounts::mount_proc(Path::new("/proc"))
         .map_err(|errno| RunError::setup("mounting /proc", errno))?;
-    // Neither reads cgroups it may not: hosts with both versions of them stop crun.
-    let cgroups = Path::new("/sys/fs/cgroup");
-    if cgroups.is_dir() {
-        let options = Some("mode=0755,size=64k");
-        // A refusal is what runc ignores where it is told that it has no rights (--rootless).
-        mount(Some("tmpfs"), cgroups, Some("tmpfs"), MsFlags::MS_RDONLY, options)
-            .map_err(|errno| RunError::setup("hiding control groups", errno))?;
-    }
+    let is_crun = runtime.file_name().is_some_and(|name| name == "crun");
+    let hidden = if is_crun {
+        cover_control_groups()
+    } else {
+        lock_control_groups()
+    };
+    hidden.map_err(|error| RunError::setup("hiding control groups", error))?;
     let mut command = Command::new(runtime);
     command.arg("--root").arg(&state);
-    let is_crun = runtime.file_name().is_some_and(|name| name == "crun");
     if is_crun {
         command.arg("--cgroup-manager=disabled");
     } else {
-        command.args(["--rootless", "true"]);
+        // It warns of the groups that it can't make.
+        command.args(["--rootless", "true", "--log"]).arg(bundle.join("log"));
     }
     command
         .arg("run")
@@ -64,6 +65,29 @@ pub(super) fn start(spec: &Spec, runtime: &Path) -> Result<u32, RunError> {
     let child = command.spawn();
     let what = || format!("starting {}", runtime.display());
     Ok(child.map_err(|error| RunError::setup(what(), error))?.id())
+}
+
+/// crun is told to make no control groups, and still refuses hosts with both versions of them.
+fn cover_control_groups() -> io::Result<()> {
+    let groups = Path::new("/sys/fs/cgroup");
+    if groups.is_dir() {
+        let options = Some("mode=0755,size=64k");
+        mount(Some("tmpfs"), groups, Some("tmpfs"), MsFlags::MS_RDONLY, options)?;
+    }
+    Ok(())
+}
+
+/// runc makes none where they are read only and it is told that it has no rights (`--rootless`).
+/// Those it makes would stay after a SIGKILL.
+fn lock_control_groups() -> io::Result<()> {
+    let groups = Path::new("/sys/fs/cgroup");
+    for place in mounts::mounts_below(groups)? {
+        restrict(&place, MsFlags::MS_RDONLY)?;
+    }
+    if groups.is_dir() {
+        restrict(groups, MsFlags::MS_RDONLY)?;
+    }
+    Ok(())
 }
 
 /// The bundle's config.json (runtime-spec 1.0.2).
