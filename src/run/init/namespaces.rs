@@ -28,8 +28,8 @@ fn refused(what: &str) -> impl FnOnce(nix::errno::Errno) -> Refused {
     }
 }
 
-/// Joins new namespaces: all but that of mounts, which the inner init makes, and the process
-/// namespace, which its first child is in.
+/// Joins new namespaces: all but that of mounts, which the inner init makes, and that of processes
+/// ([`new_processes`]). This process must have one thread.
 pub(super) fn enter(
     rights: Rights,
     (uid, gid): (u32, u32),
@@ -44,9 +44,8 @@ pub(super) fn enter(
             source,
         })?;
     }
-    let mut flags =
-        CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
-    let mut name = "unshare(CLONE_NEWPID|CLONE_NEWIPC|CLONE_NEWUTS".to_owned();
+    let mut flags = CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
+    let mut name = "unshare(CLONE_NEWIPC|CLONE_NEWUTS".to_owned();
     if mode == NetworkMode::None {
         flags |= CloneFlags::CLONE_NEWNET;
         name.push_str("|CLONE_NEWNET");
@@ -60,6 +59,12 @@ pub(super) fn enter(
         })?;
     }
     Ok(())
+}
+
+/// Puts the next child into a new process namespace, as its process 1. Afterwards this thread can
+/// start no others: they would be in another process namespace than its children.
+pub(super) fn new_processes() -> Result<(), Refused> {
+    unshare(CloneFlags::CLONE_NEWPID).map_err(refused("unshare(CLONE_NEWPID)"))
 }
 
 /// Our own user becomes the container's; no other exists there.

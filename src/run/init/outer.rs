@@ -10,8 +10,9 @@ use nix::sys::stat::Mode;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, getpid, kill_process};
 
+use super::namespaces::Refused;
 use super::signals::{self, Signals};
 use super::{ALONE, ARGUMENT, INNER, WATCHED, namespaces, privileges, relay};
 use crate::run::error::RunError;
@@ -43,8 +44,13 @@ fn supervise(spec: &Spec, file: &Path, mode: &str) -> Result<u8, RunError> {
         .custom_flags(nix::libc::O_NONBLOCK)
         .open(&control)
         .map_err(|error| RunError::setup("a pipe to the container", error))?;
-    namespaces::enter(spec.rights, (spec.uid, spec.gid), spec.network)
-        .map_err(|refused| RunError::setup(refused.what, refused.source))?;
+    let refused = |refused: Refused| RunError::setup(refused.what, refused.source);
+    namespaces::enter(spec.rights, (spec.uid, spec.gid), spec.network).map_err(refused)?;
+    if mode == WATCHED {
+        watch(spec.folder.join("lock"));
+    }
+    relay::serve(listeners);
+    namespaces::new_processes().map_err(refused)?;
     let mut child = Command::new("/proc/self/exe")
         .arg(ARGUMENT)
         .arg(INNER)
@@ -55,10 +61,6 @@ fn supervise(spec: &Spec, file: &Path, mode: &str) -> Result<u8, RunError> {
     let terminal = privileges::has_terminal();
     privileges::close_streams()
         .map_err(|error| RunError::setup("closing standard streams", error))?;
-    if mode == WATCHED {
-        watch(spec.folder.join("lock"), &child);
-    }
-    relay::serve(listeners);
     loop {
         wait_for(&signals)?;
         while let Some(signal) = signals
@@ -97,16 +99,13 @@ fn ended(child: &mut Child) -> Result<Option<u8>, RunError> {
 }
 
 /// Whoever started us holds the lock as long as the container shall live.
-fn watch(lock: std::path::PathBuf, child: &Child) {
-    let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else {
-        return;
-    };
+fn watch(lock: std::path::PathBuf) {
     std::thread::spawn(move || {
         if let Ok(file) = fs_err::File::open(lock) {
             // Whatever it yields, the lock is not held any more.
             let _freed = retry_on_intr(|| flock(file.file(), FlockOperation::LockShared));
         }
-        // It is our child and not reaped before we end: the number is its own.
-        let _gone = kill_process(pid, Signal::KILL);
+        // The inner init ends with us, at once.
+        let _gone = kill_process(getpid(), Signal::KILL);
     });
 }

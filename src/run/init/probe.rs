@@ -54,9 +54,9 @@ pub(super) fn outer(file: &Path, rights: &str) -> Result<u8, RunError> {
         "root" => Rights::Root,
         _ => Rights::UserNamespace,
     };
-    if let Err(Refused { what, source }) =
-        namespaces::enter(rights, (1001, 1001), NetworkMode::None)
-    {
+    let entered = namespaces::enter(rights, (1001, 1001), NetworkMode::None)
+        .and_then(|()| namespaces::new_processes());
+    if let Err(Refused { what, source }) = entered {
         return Answer::refused(what, &source).write(file);
     }
     let inside = Command::new("/proc/self/exe")
