@@ -172,7 +172,10 @@ pub(super) fn with_volumes(args: Vec<OsString>) -> Vec<OsString> {
     let Some(command) = command_position(&args) else {
         return args;
     };
-    let end = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
+    let end = args
+        .iter()
+        .position(|arg| arg == "--")
+        .unwrap_or(args.len());
     let longer = |(index, arg): (usize, OsString)| {
         let attached = arg.to_str().and_then(|arg| arg.strip_prefix("-v"));
         match attached {
@@ -188,7 +191,13 @@ pub(super) fn with_volumes(args: Vec<OsString>) -> Vec<OsString> {
 
 /// Where the arguments say `run`, when that is their command.
 pub(super) fn command_position(args: &[OsString]) -> Option<usize> {
-    let with_value = ["--progress", "--cache-dir", "--ca-file", "--authfile", "--threads"];
+    let with_value = [
+        "--progress",
+        "--cache-dir",
+        "--ca-file",
+        "--authfile",
+        "--threads",
+    ];
     let mut index = 1;
     loop {
         let arg = args.get(index)?.to_str()?;
@@ -210,7 +219,10 @@ pub(super) fn image_name(what: &OsString) -> Result<Option<ImageName>, AnyError>
         return Ok(None);
     }
     let transports = ["oci:", "oci-archive:", "docker-archive:", "docker://"];
-    if transports.iter().any(|transport| text.starts_with(transport)) {
+    if transports
+        .iter()
+        .any(|transport| text.starts_with(transport))
+    {
         let name: ImageName = text.parse().map_err(SettingsError::Name)?;
         return Ok(Some(name));
     }

@@ -73,7 +73,9 @@ pub(super) fn image(opened: &Opened<'_>, options: &Options) -> Result<Image, Any
     let wanted = options.platform.clone().unwrap_or_else(host_platform);
     let fits = |image: &Image| {
         let candidates = runnable(&wanted);
-        candidates.iter().position(|platform| *platform == image.platform)
+        candidates
+            .iter()
+            .position(|platform| *platform == image.platform)
     };
     let best = images
         .iter()
@@ -88,7 +90,10 @@ pub(super) fn image(opened: &Opened<'_>, options: &Options) -> Result<Image, Any
     {
         return check(opened, images.swap_remove(0));
     }
-    let present: Vec<String> = images.iter().map(|image| image.platform.to_string()).collect();
+    let present: Vec<String> = images
+        .iter()
+        .map(|image| image.platform.to_string())
+        .collect();
     Err(RunError::Platform {
         image: opened.name().to_owned(),
         wanted: wanted.to_string(),
@@ -155,9 +160,10 @@ pub(super) fn process(
         let host = super::HOSTNAME.to_owned();
         env.entry("HOSTNAME".to_owned()).or_insert(host);
     }
-    if let Some((name, _)) = env.iter().find(|(name, value)| {
-        name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')
-    }) {
+    if let Some((name, _)) = env
+        .iter()
+        .find(|(name, value)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0'))
+    {
         let why = format!("the variable {name:?} can't be set");
         return Err(RunError::Internal { what: why }.into());
     }
@@ -208,7 +214,9 @@ fn user(image: &str, user: &str, tree: &Tree) -> Result<User, AnyError> {
     };
     let not_root = uid == 0;
     let uid = if not_root { APP_ID } else { uid };
-    let account = accounts.iter().find(|line| field(line, 2) == uid.to_string());
+    let account = accounts
+        .iter()
+        .find(|line| field(line, 2) == uid.to_string());
     let gid = match group {
         _ if not_root => APP_ID,
         Some(group) => match group.parse() {
@@ -219,10 +227,14 @@ fn user(image: &str, user: &str, tree: &Tree) -> Result<User, AnyError> {
                 .and_then(|line| field(line, 2).parse().ok())
                 .ok_or_else(|| refuse("its /etc/group has no such group"))?,
         },
-        None => account.and_then(|line| field(line, 3).parse().ok()).unwrap_or(uid),
+        None => account
+            .and_then(|line| field(line, 3).parse().ok())
+            .unwrap_or(uid),
     };
     let home = account.map(|line| field(line, 5));
-    let home = home.filter(|home| home.starts_with('/')).unwrap_or_else(|| "/".to_owned());
+    let home = home
+        .filter(|home| home.starts_with('/'))
+        .unwrap_or_else(|| "/".to_owned());
     Ok(User {
         uid,
         gid,

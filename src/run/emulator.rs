@@ -46,7 +46,9 @@ pub(super) fn choose(
     let registered = format!("/proc/sys/fs/binfmt_misc/qemu-{name}");
     if let Ok(text) = fs_err::read_to_string(registered)
         && text.starts_with("enabled")
-        && text.lines().any(|line| line.starts_with("flags:") && line.contains('F'))
+        && text
+            .lines()
+            .any(|line| line.starts_with("flags:") && line.contains('F'))
     {
         return Ok(Emulation::Kernel);
     }

@@ -255,7 +255,11 @@ fn ports(options: &Options) -> Result<Vec<Port>, RunError> {
     if options.network == NetworkMode::None {
         return Ok(options.ports.clone());
     }
-    match options.ports.iter().find(|port| port.host.port() != port.container) {
+    match options
+        .ports
+        .iter()
+        .find(|port| port.host.port() != port.container)
+    {
         None => Ok(Vec::new()),
         Some(port) => Err(RunError::Port {
             port: format!("{}:{}", port.host, port.container),

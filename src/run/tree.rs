@@ -106,7 +106,6 @@ impl Tree {
         Ok(self.walk(path, Missing::Refuse)?.fd)
     }
 
-
     /// A handle of what is at a path, links followed inside the root; none when nothing is.
     pub(crate) fn handle(&self, path: &str) -> io::Result<Option<OwnedFd>> {
         match self.walk(path, Missing::Refuse) {
@@ -251,13 +250,7 @@ impl Tree {
         }
         self.clear(&folder, name)?;
         // Not followed: a link is linked, never what it points to.
-        sys::linkat(
-            &from.fd,
-            target_name,
-            &folder.fd,
-            name,
-            AtFlags::empty(),
-        )?;
+        sys::linkat(&from.fd, target_name, &folder.fd, name, AtFlags::empty())?;
         self.remember(folder, path)
     }
 

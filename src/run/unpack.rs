@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 
+use super::Context;
 use super::error::RunError;
 use super::tree::{Facts, Ownership, Tree};
-use super::Context;
 use crate::digest::Digest;
 use crate::error::AnyError;
 use crate::image::Image;
@@ -44,7 +44,9 @@ pub(super) fn unpacked(
     if let Some(root) = context.store.unpacked(&key) {
         return Ok(root);
     }
-    let _lock = context.store.lock(&format!("unpacked image {}", key.hex()))?;
+    let _lock = context
+        .store
+        .lock(&format!("unpacked image {}", key.hex()))?;
     // By another process, meanwhile.
     if let Some(root) = context.store.unpacked(&key) {
         return Ok(root);
@@ -95,21 +97,33 @@ fn unpack(
         let blob = opened.blob(&layer.descriptor)?;
         tree.next_layer();
         let name = layer.descriptor.digest.to_string();
-        read_layer(blob, &layer.descriptor.media_type, &expected, &mut |entry| {
-            if entry.kind == ForeignKind::Special {
-                skipped.push(entry.path.clone());
-                return Ok(());
-            }
-            add(&mut tree, entry).map_err(|source| blame(&name, folder, entry, source))
-        })?;
+        read_layer(
+            blob,
+            &layer.descriptor.media_type,
+            &expected,
+            &mut |entry| {
+                if entry.kind == ForeignKind::Special {
+                    skipped.push(entry.path.clone());
+                    return Ok(());
+                }
+                add(&mut tree, entry).map_err(|source| blame(&name, folder, entry, source))
+            },
+        )?;
     }
     add_places(&mut tree).map_err(broken)?;
     if let Some(first) = skipped.first() {
-        let text = format!("{} devices, pipes or sockets of the image are left out, first {first}", skipped.len());
+        let text = format!(
+            "{} devices, pipes or sockets of the image are left out, first {first}",
+            skipped.len()
+        );
         context.reporter.warn("RUN-SKIPPED", text);
     }
     let bytes = image.layers.iter().map(|layer| layer.descriptor.size).sum();
-    let text = format!("unpacked image, {} layers, {}", image.layers.len(), human_bytes(bytes));
+    let text = format!(
+        "unpacked image, {} layers, {}",
+        image.layers.len(),
+        human_bytes(bytes)
+    );
     context.reporter.line(Verb::Built, text);
     Ok(())
 }

@@ -46,7 +46,10 @@ pub(super) fn choose(image: &str, folder: &Path, context: &Context<'_>) -> Resul
     let root = rustix::process::geteuid().is_root();
     let mut tried = Vec::new();
     let kinds = [(Rights::Root, "root"), (Rights::UserNamespace, "user")];
-    for (rights, name) in kinds.iter().filter(|(rights, _)| root || *rights != Rights::Root) {
+    for (rights, name) in kinds
+        .iter()
+        .filter(|(rights, _)| root || *rights != Rights::Root)
+    {
         match probe(name, folder, context)? {
             Answer::Works(processes) => {
                 let runtime = (*rights == Rights::Root && processes == Processes::Own)
@@ -120,7 +123,10 @@ fn reasons() -> String {
     if field("NoNewPrivs:").as_deref() == Some("1") {
         reasons.push("no_new_privs is set");
     }
-    if says("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
+    if says(
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+    ) {
         reasons.push("AppArmor restricts them (kernel.apparmor_restrict_unprivileged_userns=1)");
     }
     if says("/proc/sys/kernel/unprivileged_userns_clone", "0") {

@@ -25,7 +25,9 @@ pub fn volume(text: &str, current: &Path) -> Result<Volume, SettingsError> {
     };
     let outside = target.split('/').any(|part| part == "..");
     if !target.starts_with('/') || target.trim_matches('/').is_empty() || outside {
-        return Err(refuse("the place in the container is an absolute path below /"));
+        return Err(refuse(
+            "the place in the container is an absolute path below /",
+        ));
     }
     if source.is_empty() {
         return Err(refuse("the folder here is missing"));

@@ -25,7 +25,9 @@ pub fn variables(
         for (number, line) in (1..).zip(lines(file)?) {
             let line = line.trim_start();
             if !line.is_empty() && !line.starts_with('#') {
-                add(&mut variables, line, || format!("{}:{number}", file.display()))?;
+                add(&mut variables, line, || {
+                    format!("{}:{number}", file.display())
+                })?;
             }
         }
     }

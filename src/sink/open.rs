@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::digest::DiffId;
 use crate::error::AnyError;
-use crate::image::manifest::{Manifest, Root};
 use crate::image::archive::OciArchive;
 use crate::image::docker_archive::DockerArchive;
+use crate::image::manifest::{Manifest, Root};
 use crate::image::{Blob, Blobs, Document, Image, ImageError, Layer, Layout};
 use crate::layer::Descriptor;
 use crate::platform::Platform;

@@ -145,7 +145,7 @@ impl Scratch {
         Ok(Self {
             folder,
             next: AtomicU64::new(0),
-            alive: alive,
+            alive,
         })
     }
 

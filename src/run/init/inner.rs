@@ -1,7 +1,7 @@
 //! The inner init: process 1 of the container.
 
-use std::io::Read;
 use fs_err::os::unix::fs::OpenOptionsExt;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use nix::sys::signal::kill;
@@ -15,33 +15,52 @@ use super::{launch, privileges, runtime};
 use crate::run::error::RunError;
 use crate::run::spec::{Boxer, Spec};
 
+/// As if by SIGKILL; nobody reads it.
+const KILLED: u8 = 137;
+
 /// Sets the container up, starts the program and yields its exit code.
 pub(super) fn run(file: &Path) -> Result<u8, RunError> {
     privileges::die_with_parent().map_err(|error| RunError::setup("PR_SET_PDEATHSIG", error))?;
     privileges::close_inherited().map_err(|error| RunError::setup("closing files", error))?;
     let spec = Spec::read(file)?;
     let signals = Signals::take().map_err(|error| RunError::setup("signals", error))?;
-    let control = fs_err::OpenOptions::new()
+    let mut control = fs_err::OpenOptions::new()
         .read(true)
         .custom_flags(nix::libc::O_NONBLOCK)
         .open(spec.control())
         .map_err(|error| RunError::setup("a pipe to the container", error))?;
+    // A pipe that had no writer since it was opened never reports its end to poll.
+    let early = listen(&mut control)?;
+    let Some(early) = early else {
+        return Ok(KILLED);
+    };
     let child = match &spec.boxer {
         Boxer::Own => launch::start(&spec)?,
         Boxer::Runtime(program) => runtime::start(&spec, program)?,
     };
     privileges::close_streams()
         .map_err(|error| RunError::setup("closing standard streams", error))?;
+    let child = i32::try_from(child).unwrap_or_default();
+    forward(child, &early);
     supervise(child, &signals, control)
 }
 
-fn supervise(
-    child: u32,
-    signals: &Signals,
-    mut control: fs_err::File,
-) -> Result<u8, RunError> {
+/// Signals that wait in the pipe; none when the outer init is gone.
+fn listen(control: &mut fs_err::File) -> Result<Option<Vec<u8>>, RunError> {
+    let mut numbers = vec![0; 64];
+    match control.read(&mut numbers) {
+        Ok(0) => Ok(None),
+        Ok(count) => {
+            numbers.truncate(count);
+            Ok(Some(numbers))
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Some(Vec::new())),
+        Err(error) => Err(RunError::setup("the pipe to the container", error)),
+    }
+}
+
+fn supervise(child: i32, signals: &Signals, mut control: fs_err::File) -> Result<u8, RunError> {
     let waiting = |errno: Errno| RunError::setup("waiting", errno);
-    let child = i32::try_from(child).unwrap_or_default();
     loop {
         let mut events = [
             PollFd::new(signals, PollFlags::IN),
@@ -61,14 +80,10 @@ fn supervise(
         if let Some(code) = reap(child).map_err(waiting)? {
             return Ok(code);
         }
-        let mut numbers = [0; 64];
         if told {
-            match control.read(&mut numbers) {
-                // The outer init is gone.
-                Ok(0) => return Ok(137),
-                Ok(count) => forward(child, &numbers[..count]),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(RunError::setup("the pipe to the container", error)),
+            match listen(&mut control)? {
+                Some(numbers) => forward(child, &numbers),
+                None => return Ok(KILLED),
             }
         }
     }

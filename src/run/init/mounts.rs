@@ -128,7 +128,13 @@ fn add_volume(root: &mut Root, volume: &Volume) -> Result<(), RunError> {
 
 fn bind(source: &Path, place: &OwnedFd) -> io::Result<()> {
     let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
-    Ok(mount(Some(source), &link_of(place), NOTHING, flags, NOTHING)?)
+    Ok(mount(
+        Some(source),
+        &link_of(place),
+        NOTHING,
+        flags,
+        NOTHING,
+    )?)
 }
 
 /// Mounts inside a mounted folder: taking rights from the folder takes none from them.
@@ -143,9 +149,16 @@ pub(super) fn mounts_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Octal escapes of spaces and the like (proc_pid_mountinfo(5)).
 fn unescape(text: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .iter()
-        .fold(text.to_owned(), |text, (escape, plain)| text.replace(escape, plain))
+    [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (escape, plain)| {
+        text.replace(escape, plain)
+    })
 }
 
 /// /proc, /dev and /tmp.
@@ -161,8 +174,14 @@ pub(super) fn add_system(root: &Root, spec: &Spec) -> Result<(), RunError> {
     add_devices(root, &place("dev")?).map_err(step("mounting /dev"))?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     let tmp = place("tmp")?;
-    mount(Some("tmpfs"), &link_of(&tmp), Some("tmpfs"), flags, Some(TMP_OPTIONS))
-        .map_err(step("mounting /tmp"))
+    mount(
+        Some("tmpfs"),
+        &link_of(&tmp),
+        Some("tmpfs"),
+        flags,
+        Some(TMP_OPTIONS),
+    )
+    .map_err(step("mounting /tmp"))
 }
 
 /// A new /proc.
@@ -188,7 +207,13 @@ fn add_processes(root: &Root, place: &OwnedFd, processes: Processes) -> Result<(
             let flags = MsFlags::MS_RDONLY;
             return Ok(mount(Some("tmpfs"), &path, Some("tmpfs"), flags, options)?);
         }
-        Ok(mount(Some("/dev/null"), &path, NOTHING, MsFlags::MS_BIND, NOTHING)?)
+        Ok(mount(
+            Some("/dev/null"),
+            &path,
+            NOTHING,
+            MsFlags::MS_BIND,
+            NOTHING,
+        )?)
     };
     for path in MASKED {
         hide(path).map_err(step(path))?;
@@ -208,7 +233,13 @@ fn add_processes(root: &Root, place: &OwnedFd, processes: Processes) -> Result<(
 fn add_devices(root: &Root, place: &OwnedFd) -> io::Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
     let options = Some("mode=0755,size=64k");
-    mount(Some("tmpfs"), &link_of(place), Some("tmpfs"), flags, options)?;
+    mount(
+        Some("tmpfs"),
+        &link_of(place),
+        Some("tmpfs"),
+        flags,
+        options,
+    )?;
     let dev = root.tree.folder("dev")?;
     let mut tree = Tree::open(&link_of(&dev), Ownership::Ours)?;
     let facts = |mode| Facts {
@@ -221,7 +252,13 @@ fn add_devices(root: &Root, place: &OwnedFd) -> io::Result<()> {
         if source.exists() {
             tree.add_file(name, facts(0o666), (&mut io::empty(), 0))?;
             let flags = MsFlags::MS_BIND;
-            mount(Some(&source), &link_of(&dev).join(name), NOTHING, flags, NOTHING)?;
+            mount(
+                Some(&source),
+                &link_of(&dev).join(name),
+                NOTHING,
+                flags,
+                NOTHING,
+            )?;
         }
     }
     for (name, target) in DEVICE_LINKS {
@@ -236,7 +273,10 @@ fn add_devices(root: &Root, place: &OwnedFd) -> io::Result<()> {
     let shm = link_of(&dev).join("shm");
     let safe = safe | MsFlags::MS_NODEV;
     mount(Some("tmpfs"), &shm, Some("tmpfs"), safe, Some(SHM_OPTIONS))?;
-    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID
+    let flags = MsFlags::MS_REMOUNT
+        | MsFlags::MS_BIND
+        | MsFlags::MS_RDONLY
+        | MsFlags::MS_NOSUID
         | MsFlags::MS_NOEXEC;
     Ok(mount(NOTHING, &link_of(&dev), NOTHING, flags, NOTHING)?)
 }

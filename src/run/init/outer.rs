@@ -1,7 +1,7 @@
 //! The outer init: outside the container, with its network.
 
-use std::io::Write;
 use fs_err::os::unix::fs::OpenOptionsExt;
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command};

@@ -145,11 +145,8 @@ pub(super) fn link_of(handle: &OwnedFd) -> PathBuf {
 /// Takes rights from a mount. Those that it lacks already are locked in a user namespace, and
 /// must be named again.
 pub(super) fn restrict(path: &Path, more: MsFlags) -> io::Result<()> {
-    let mut flags = MsFlags::MS_REMOUNT
-        | MsFlags::MS_BIND
-        | MsFlags::MS_NOSUID
-        | MsFlags::MS_NODEV
-        | more;
+    let mut flags =
+        MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | more;
     let present = statvfs(path)?.flags();
     if present.contains(FsFlags::ST_RDONLY) {
         flags |= MsFlags::MS_RDONLY;

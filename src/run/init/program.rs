@@ -129,7 +129,11 @@ fn check(tree: &Tree, path: &str, spec: &Spec) -> Result<Option<Vec<String>>, Ru
     }
     if let Some(summary) = elf::summarise(path, &file) {
         if let Some(loader) = &summary.interpreter
-            && tree.handle(loader.trim_start_matches('/')).ok().flatten().is_none()
+            && tree
+                .handle(loader.trim_start_matches('/'))
+                .ok()
+                .flatten()
+                .is_none()
         {
             return Err(RunError::NotFound {
                 program: path.to_owned(),

@@ -50,7 +50,9 @@ pub(super) fn start(spec: &Spec, runtime: &Path) -> Result<u32, RunError> {
         command.arg("--cgroup-manager=disabled");
     } else {
         // It warns of the groups that it can't make.
-        command.args(["--rootless", "true", "--log"]).arg(bundle.join("log"));
+        command
+            .args(["--rootless", "true", "--log"])
+            .arg(bundle.join("log"));
     }
     command
         .arg("run")
@@ -58,7 +60,10 @@ pub(super) fn start(spec: &Spec, runtime: &Path) -> Result<u32, RunError> {
         .arg(&bundle)
         .arg("karisimbi")
         .env_clear()
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        .env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        );
     if !privileges::has_terminal() {
         command.process_group(0);
     }
@@ -72,7 +77,13 @@ fn cover_control_groups() -> io::Result<()> {
     let groups = Path::new("/sys/fs/cgroup");
     if groups.is_dir() {
         let options = Some("mode=0755,size=64k");
-        mount(Some("tmpfs"), groups, Some("tmpfs"), MsFlags::MS_RDONLY, options)?;
+        mount(
+            Some("tmpfs"),
+            groups,
+            Some("tmpfs"),
+            MsFlags::MS_RDONLY,
+            options,
+        )?;
     }
     Ok(())
 }
