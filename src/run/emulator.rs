@@ -1,7 +1,7 @@
 //! Images for another processor: the kernel's own registration, else qemu-user inside the image.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::choose::host_platform;
 use super::error::RunError;
@@ -61,7 +61,7 @@ pub(super) fn choose(
             program,
         });
     };
-    let source = static_program(source)?;
+    let source = static_program(&source)?;
     let volume = Volume {
         source,
         target: PLACE.to_owned(),
@@ -70,9 +70,9 @@ pub(super) fn choose(
     Ok(Emulation::Mounted(volume, PLACE.to_owned()))
 }
 
-fn static_program(path: PathBuf) -> Result<PathBuf, RunError> {
+fn static_program(path: &Path) -> Result<PathBuf, RunError> {
     let unreadable = |error| RunError::setup(path.display().to_string(), error);
-    let path = fs_err::canonicalize(&path).map_err(unreadable)?;
+    let path = fs_err::canonicalize(path).map_err(unreadable)?;
     let file = fs_err::File::open(&path).map_err(|error| RunError::setup("the emulator", error))?;
     let summary = elf::summarise("qemu", file.file());
     if summary.is_some_and(|summary| summary.interpreter.is_some()) {

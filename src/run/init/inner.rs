@@ -105,9 +105,8 @@ fn reap(child: i32) -> Result<Option<u8>, Errno> {
             Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == child => {
                 return Ok(Some(code(status)));
             }
-            Ok(Some(_)) => {}
+            Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) | Err(Errno::CHILD) => return Ok(None),
-            Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
     }

@@ -51,7 +51,7 @@ pub fn init(args: &[OsString]) -> Option<Result<u8, RunError>> {
         return None;
     }
     let part = args.next().and_then(OsStr::to_str).unwrap_or_default();
-    let file = args.next().map(Path::new).unwrap_or(Path::new(""));
+    let file = args.next().map_or(Path::new(""), Path::new);
     let mode = args.next().and_then(OsStr::to_str).unwrap_or_default();
     Some(match part {
         OUTER => outer::run(file, mode),

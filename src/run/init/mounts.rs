@@ -147,7 +147,7 @@ pub(super) fn mounts_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
         .collect())
 }
 
-/// Octal escapes of spaces and the like (proc_pid_mountinfo(5)).
+/// Octal escapes of spaces and the like (`proc_pid_mountinfo(5)`).
 fn unescape(text: &str) -> String {
     [
         ("\\040", " "),

@@ -68,7 +68,7 @@ pub(super) fn new_processes() -> Result<(), Refused> {
 }
 
 /// Our own user becomes the container's; no other exists there.
-fn map((uid, gid): (u32, u32), (inside_uid, inside_gid): (u32, u32)) -> Result<(), Refused> {
+fn map((uid, gid): (u32, u32), inside: (u32, u32)) -> Result<(), Refused> {
     let put = |file: &str, line: String| {
         let path = format!("/proc/self/{file}");
         fs_err::write(&path, line).map_err(|source| Refused { what: path, source })
@@ -79,8 +79,8 @@ fn map((uid, gid): (u32, u32), (inside_uid, inside_gid): (u32, u32)) -> Result<(
         line
     };
     put("setgroups", "deny".to_owned())?;
-    put("uid_map", line(inside_uid, uid))?;
-    put("gid_map", line(inside_gid, gid))
+    put("uid_map", line(inside.0, uid))?;
+    put("gid_map", line(inside.1, gid))
 }
 
 /// A user other than 0 loses its capabilities when it executes something, the inner init too,

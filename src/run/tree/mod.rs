@@ -4,10 +4,11 @@
 //! and end at the folder's root, as they would inside the container. Nothing needs `openat2`,
 //! which seccomp profiles often deny.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::ffi::OsStr;
+mod walk;
+
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{self as sys, AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
@@ -15,16 +16,11 @@ use rustix::io::Errno;
 
 use crate::layer::Owner;
 
-/// Folders inside folders; deeper ones only fill descriptors.
-const MAX_DEPTH: usize = 200;
-/// Symbolic links that one path may go through, as in Linux.
-const MAX_LINKS: usize = 40;
+pub(crate) use walk::names;
+use walk::{FOLDER, Folder, MAX_DEPTH, Missing, absent, kind_of, split, too_deep};
+
 /// Bytes of the names that one layer wrote, links followed.
 const MAX_NAMES: usize = 128 << 20;
-
-const FOLDER: OFlags = OFlags::DIRECTORY
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
 
 /// Whose files the unpacked ones are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,15 +29,6 @@ pub(crate) enum Ownership {
     Kept,
     /// All ours, and we can read and write them.
     Ours,
-}
-
-/// What happens when a folder on the way is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Missing {
-    /// It is made.
-    Create,
-    /// It is an error.
-    Refuse,
 }
 
 /// What an entry is besides its content.
@@ -66,22 +53,6 @@ pub(crate) struct Tree {
     names: usize,
 }
 
-/// An open folder, and where it really is.
-struct Folder {
-    fd: OwnedFd,
-    path: Vec<String>,
-}
-
-impl Folder {
-    fn child(&self, name: &str) -> String {
-        let mut path = self.path.join("/");
-        if !path.is_empty() {
-            path.push('/');
-        }
-        path + name
-    }
-}
-
 impl Tree {
     /// Opens a folder that is there; links in `path` itself are the caller's.
     pub(crate) fn open(path: &Path, ownership: Ownership) -> io::Result<Self> {
@@ -99,76 +70,6 @@ impl Tree {
     pub(crate) fn next_layer(&mut self) {
         self.written.clear();
         self.names = 0;
-    }
-
-    /// The folder at a path, links followed inside the root.
-    pub(crate) fn folder(&self, path: &str) -> io::Result<OwnedFd> {
-        Ok(self.walk(path, Missing::Refuse)?.fd)
-    }
-
-    /// A handle of what is at a path, links followed inside the root; none when nothing is.
-    pub(crate) fn handle(&self, path: &str) -> io::Result<Option<OwnedFd>> {
-        match self.walk(path, Missing::Refuse) {
-            Ok(folder) => return Ok(Some(folder.fd)),
-            Err(error) if absent(&error) => {}
-            Err(error) => return Err(error),
-        }
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        self.last_link(path, |folder, name| {
-            sys::openat(folder, name, flags, Mode::empty())
-        })
-    }
-
-    /// Follows links until `open` is called for something that is none.
-    fn last_link(
-        &self,
-        path: &str,
-        open: impl Fn(&OwnedFd, &str) -> Result<OwnedFd, Errno>,
-    ) -> io::Result<Option<OwnedFd>> {
-        let mut path = path.trim_end_matches('/').to_owned();
-        for _ in 0..MAX_LINKS {
-            let (parent, name) = split(&path);
-            let folder = match self.walk(parent, Missing::Refuse) {
-                Ok(folder) => folder,
-                Err(error) if absent(&error) => return Ok(None),
-                Err(error) => return Err(error),
-            };
-            match kind_of(&folder.fd, name)? {
-                None => return Ok(None),
-                Some(FileType::Symlink) => {
-                    let target = link(&folder.fd, name)?;
-                    path = match target.strip_prefix('/') {
-                        Some(absolute) => absolute.to_owned(),
-                        None => folder.child(&target),
-                    };
-                }
-                Some(_) => return Ok(Some(open(&folder.fd, name)?)),
-            }
-        }
-        Err(Errno::LOOP.into())
-    }
-
-    /// Opens a file for reading, links followed inside the root; none when there is no regular
-    /// file.
-    pub(crate) fn read(&self, path: &str) -> io::Result<Option<std::fs::File>> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let opened = self.last_link(path, |folder, name| {
-            sys::openat(folder, name, flags, Mode::empty())
-        })?;
-        let Some(fd) = opened else { return Ok(None) };
-        let file = std::fs::File::from(fd);
-        Ok(file.metadata()?.is_file().then_some(file))
-    }
-
-    /// What is at a path, the last component not followed.
-    pub(crate) fn kind(&self, path: &str) -> io::Result<Option<FileType>> {
-        let (parent, name) = split(path);
-        let folder = match self.walk(parent, Missing::Refuse) {
-            Ok(folder) => folder,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        kind_of(&folder.fd, name)
     }
 
     /// Makes a directory, or gives the present one these facts.
@@ -348,76 +249,6 @@ impl Tree {
             Ownership::Ours => bits,
         }
     }
-
-    fn walk(&self, path: &str, missing: Missing) -> io::Result<Folder> {
-        let mut pending: VecDeque<String> = path.split('/').map(str::to_owned).collect();
-        let mut at = self.start()?;
-        let mut links = 0;
-        while let Some(name) = pending.pop_front() {
-            match name.as_str() {
-                "" | "." => continue,
-                ".." => {
-                    at.path.pop();
-                    at = self.reopen(at.path)?;
-                    continue;
-                }
-                _ => {}
-            }
-            match sys::openat(&at.fd, &name, FOLDER | OFlags::PATH, Mode::empty()) {
-                Ok(fd) => at.enter(fd, name)?,
-                Err(Errno::NOENT) if missing == Missing::Create => {
-                    let mode = Mode::from_raw_mode(0o755);
-                    sys::mkdirat(&at.fd, &name, mode)?;
-                    let fd = sys::openat(&at.fd, &name, FOLDER, Mode::empty())?;
-                    // Whatever the umask is.
-                    sys::fchmod(&fd, mode)?;
-                    at.enter(fd, name)?;
-                }
-                Err(Errno::NOTDIR | Errno::LOOP) => {
-                    links += 1;
-                    if links > MAX_LINKS {
-                        return Err(Errno::LOOP.into());
-                    }
-                    let target = link(&at.fd, &name)?;
-                    if target.starts_with('/') {
-                        at = self.start()?;
-                    }
-                    for part in target.rsplit('/') {
-                        pending.push_front(part.to_owned());
-                    }
-                }
-                Err(errno) => return Err(errno.into()),
-            }
-        }
-        Ok(at)
-    }
-
-    fn start(&self) -> io::Result<Folder> {
-        Ok(Folder {
-            fd: self.root.try_clone()?,
-            path: Vec::new(),
-        })
-    }
-
-    fn reopen(&self, path: Vec<String>) -> io::Result<Folder> {
-        let mut at = self.start()?;
-        for name in path {
-            let fd = sys::openat(&at.fd, &name, FOLDER | OFlags::PATH, Mode::empty())?;
-            at.enter(fd, name)?;
-        }
-        Ok(at)
-    }
-}
-
-impl Folder {
-    fn enter(&mut self, fd: OwnedFd, name: String) -> io::Result<()> {
-        if self.path.len() >= MAX_DEPTH {
-            return Err(too_deep());
-        }
-        self.fd = fd;
-        self.path.push(name);
-        Ok(())
-    }
 }
 
 impl std::fmt::Debug for Tree {
@@ -426,53 +257,6 @@ impl std::fmt::Debug for Tree {
             .field("ownership", &self.ownership)
             .finish_non_exhaustive()
     }
-}
-
-fn split(path: &str) -> (&str, &str) {
-    path.rsplit_once('/').unwrap_or(("", path))
-}
-
-fn too_deep() -> io::Error {
-    io::Error::other(format!("its folders are nested more than {MAX_DEPTH} deep"))
-}
-
-fn absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
-}
-
-/// The target of a link; what is none is no folder on a path either.
-fn link(folder: &OwnedFd, name: &str) -> io::Result<String> {
-    match sys::readlinkat(folder, name, Vec::new()) {
-        Ok(target) => Ok(target.to_string_lossy().into_owned()),
-        Err(Errno::INVAL) => Err(Errno::NOTDIR.into()),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
-fn kind_of(folder: &OwnedFd, name: &str) -> io::Result<Option<FileType>> {
-    match sys::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
-        Err(Errno::NOENT) => Ok(None),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
-pub(crate) fn names(folder: impl AsFd) -> io::Result<Vec<String>> {
-    use std::os::unix::ffi::OsStrExt;
-    let mut names = Vec::new();
-    // A handle by O_PATH alone lists nothing.
-    let listed = sys::openat(folder, ".", FOLDER, Mode::empty())?;
-    for entry in sys::Dir::new(listed)? {
-        let entry = entry?;
-        let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        if name != "." && name != ".." {
-            names.push(name.to_string_lossy().into_owned());
-        }
-    }
-    Ok(names)
 }
 
 /// Removes a name and all below it; nothing there is fine.
