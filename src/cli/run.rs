@@ -94,10 +94,14 @@ impl Run {
 
     fn start(&self, global: &Global, environment: &Environment) -> Outcome {
         let what = self.source.one_what()?;
-        let options = self.options()?;
+        let mut options = self.options()?;
         let launcher = Environment::own_program();
         let launcher = launcher.map_err(|source| SettingsError::OwnProgram { source })?;
         let image = image_name(what)?;
+        if image.is_none() {
+            // It becomes the image's own.
+            options.entrypoint = Vec::new();
+        }
         let hosts = image.as_ref().and_then(host);
         let session = global.session(hosts.as_slice(), environment)?;
         let path = environment.path("PATH");
@@ -125,8 +129,7 @@ impl Run {
         environment: &Environment,
     ) -> Result<Opened<'a>, AnyError> {
         let use_cache = (CacheUse::Reuse, [].as_slice());
-        let source = self.source.without_entrypoint();
-        let requests = source.requests(session, environment, use_cache)?;
+        let requests = self.source.requests(session, environment, use_cache)?;
         let mut request = requests.into_iter().next().ok_or(SettingsError::OneWhat)?;
         // The image of one platform is the same, whatever others it is published with.
         request.platforms = vec![options.platform.clone().unwrap_or_else(run::host_platform)];

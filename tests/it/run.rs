@@ -6,7 +6,6 @@ mod places;
 mod rig;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -236,9 +235,8 @@ fn ports_are_carried_and_nothing_else() {
         kill("TERM", child.id());
         assert_eq!(child.wait().expect("its end").code(), Some(143), "{way:?}");
 
-        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let taken = taken.local_addr().expect("an address").port();
-        let _listening = std::net::TcpListener::bind(("127.0.0.1", taken)).expect("a port");
+        let listening = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let taken = listening.local_addr().expect("an address").port();
         let publish = format!("{taken}:80");
         let (code, stderr) = fail(&mut rig.run_with(&["-p", &publish], &["exit=0"]));
         assert_eq!(code, 125, "{way:?}");
@@ -246,7 +244,7 @@ fn ports_are_carried_and_nothing_else() {
 
         let address = format!("dial=127.0.0.1:{taken}");
         let answering = std::thread::spawn(move || {
-            let (mut connection, _) = _listening.accept().expect("a connection");
+            let (mut connection, _) = listening.accept().expect("a connection");
             connection.write_all(b"from outside\n").expect("bytes");
         });
         let inside = run(&mut rig.run(&[&address]));
@@ -290,21 +288,36 @@ fn kill(signal: &str, pid: u32) {
 #[test]
 fn a_folder_is_built_and_run_and_written_nowhere() {
     let rig = Rig::new(Way::Namespaces);
-    let source = crate::support::repository().join("testdata/go/hello");
-    let copy = rig.folder().join("hello");
-    run(std::process::Command::new("cp")
-        .arg("-r")
-        .arg(&source)
-        .arg(&copy));
+    let source = rig.folder().join("source");
+    std::fs::create_dir(&source).expect("a folder");
+    let program = rig::probe();
+    std::fs::write(source.join("probe"), program).expect("the program");
+    run(std::process::Command::new("chmod")
+        .arg("755")
+        .arg(source.join("probe")));
+    // git says whether there is a revision.
     let path = std::env::var("PATH").expect("PATH");
-    let mut command = rig.command();
-    command
-        .current_dir(&copy)
-        .env("PATH", path)
-        .args(["run", ".", "--", "--version"]);
-    let output = command.output().expect("a run");
+    let path = format!("{}:{path}", rig.folder().join("path").display());
+    let build = |more: &[&str]| {
+        let mut command = rig.command();
+        command.current_dir(&source).env("PATH", &path).arg("run");
+        command.args([".", "--recipe", "files", "--base", "scratch"]);
+        command.args(["--entrypoint", "/app/probe"]).args(more);
+        command
+    };
+    let output = build(&["--", "who", "exit=9"]).output().expect("a run");
     let text = shown(&output);
-    assert!(text.contains("ran      "), "{text}");
-    assert!(!Path::new(&copy).join("karisimbi-out").exists());
+    assert_eq!(output.status.code(), Some(9), "{text}");
+    assert_eq!(output.stdout, b"uid 1001 gid 1001 in /app\n", "{text}");
+    assert!(text.contains("built    files"), "{text}");
+    let output = build(&["--", "exit=9"]).output().expect("a run");
+    let text = shown(&output);
+    assert!(text.contains("reused   files"), "{text}");
+    let names: Vec<_> = std::fs::read_dir(&source).expect("a folder").collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    // A build that fails is ours, not the program's.
+    let (code, stderr) = fail(build(&[]).arg("--directory").arg("no"));
+    assert_eq!(code, 125);
+    assert!(stderr.contains("error[SRC-DIRECTORY]"), "{stderr}");
     rig.nothing_stays();
 }

@@ -12,7 +12,7 @@ use karisimbi::sink::{self, Opened};
 use karisimbi::store::Store;
 
 use super::rig::{Rig, Way};
-use crate::support::{fail, repository, shown};
+use crate::support::{fail, repository, run, shown};
 
 #[test]
 fn a_restricted_pod_is_told_what_is_impossible_and_why() {
@@ -20,6 +20,9 @@ fn a_restricted_pod_is_told_what_is_impossible_and_why() {
     // Everything of it must be reachable for the box.
     let cache = rig.cache();
     std::fs::create_dir(&cache).expect("a folder");
+    run(std::process::Command::new("chown")
+        .arg("1001:1001")
+        .arg(&cache));
     let output = std::process::Command::new(repository().join("scripts/tools/restricted-box.sh"))
         .arg("-w")
         .arg(rig.folder())

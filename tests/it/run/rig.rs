@@ -106,6 +106,10 @@ fn push(bytes: &mut Vec<u8>, name: &[u8], kind: u8, link: &str, mode: u32, conte
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(1);
+    if kind == b'S' {
+        // The real size of a sparse file.
+        header.as_mut_bytes()[483..495].copy_from_slice(b"00000010000\0");
+    }
     header.set_cksum();
     bytes.extend(header.as_bytes());
     bytes.extend(content);
@@ -113,7 +117,7 @@ fn push(bytes: &mut Vec<u8>, name: &[u8], kind: u8, link: &str, mode: u32, conte
 }
 
 /// The program, built once.
-fn probe() -> Vec<u8> {
+pub(super) fn probe() -> Vec<u8> {
     static PROBE: OnceLock<Vec<u8>> = OnceLock::new();
     PROBE
         .get_or_init(|| {
@@ -167,7 +171,10 @@ impl Rig {
             architecture: RefCell::new("amd64".to_owned()),
         };
         let program = rig.folder().join("karisimbi");
-        std::fs::copy(env!("CARGO_BIN_EXE_karisimbi"), program).expect("the program");
+        let built = env!("CARGO_BIN_EXE_karisimbi");
+        if std::fs::hard_link(built, &program).is_err() {
+            std::fs::copy(built, &program).expect("the program");
+        }
         let path = rig.folder().join("path");
         std::fs::create_dir(&path).expect("a folder");
         if let Some(runtime) = match way {
