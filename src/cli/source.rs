@@ -103,6 +103,28 @@ impl SourceArgs {
             .collect()
     }
 
+    /// The one WHAT of a command that takes one.
+    pub(super) fn one_what(&self) -> Result<&OsString, SettingsError> {
+        match self.what.as_slice() {
+            [what] => Ok(what),
+            _ => Err(SettingsError::OneWhat),
+        }
+    }
+
+    /// The one platform of a command that takes one.
+    pub(super) fn one_platform(&self) -> Result<Option<Platform>, SettingsError> {
+        match self.platforms.as_slice() {
+            [] => Ok(None),
+            [platform] => Ok(Some(platform.clone())),
+            _ => Err(SettingsError::OneWhat),
+        }
+    }
+
+    /// `--entrypoint`
+    pub(super) fn entrypoint_words(&self) -> Result<Vec<String>, SettingsError> {
+        settings::words(&self.entrypoint)
+    }
+
     /// The folder that relative paths count from; it may be gone where there are none.
     fn current_dir(&self, written: &[PathBuf]) -> Result<PathBuf, SettingsError> {
         let is_relative = |what: &OsString| match settings::source_name(what) {

@@ -60,6 +60,21 @@ pub enum SettingsError {
         first: &'static str,
         second: &'static str,
     },
+    #[error("one WHAT or IMAGE, and one --platform, is run at a time")]
+    OneWhat,
+    #[error("{place}: {problem}")]
+    Variable {
+        place: String,
+        problem: &'static str,
+    },
+    #[error("--env-file {path} can't be read")]
+    VariableFile { path: PathBuf, source: io::Error },
+    #[error("{flag} {text}: {problem}")]
+    Mapping {
+        flag: &'static str,
+        text: String,
+        problem: &'static str,
+    },
     #[error("only one archive can go to stdout")]
     OneStdout,
     #[error("stdout is a terminal, which can't show an archive")]
@@ -123,6 +138,9 @@ impl Coded for SettingsError {
             Self::PushWhere => "USE-PUSH",
             Self::OneFileManyBuilds => "USE-RECORD",
             Self::OnePlaceManyBuilds { .. } | Self::OneFileTwice { .. } => "USE-OUTPUT",
+            Self::Variable { .. } | Self::VariableFile { .. } => "USE-ENV",
+            Self::Mapping { .. } => "USE-MAPPING",
+            Self::OneWhat => "USE-ARGUMENT",
             Self::OneStdout | Self::ArchiveOnTerminal => "USE-STDOUT",
             Self::OnePlatform { .. } => "OUT-PLATFORMS",
             Self::Digest { .. } | Self::OtherDigest { .. } => "USE-DIGEST",
@@ -171,6 +189,11 @@ impl Coded for SettingsError {
                 "leave --tag and --output out, or build one source at a time"
             }
             Self::OneFileTwice { .. } => "give each a file of its own",
+            Self::Mapping { .. } => {
+                "write -v /FOLDER/HERE:/FOLDER/IN/CONTAINER[:ro], -p [ADDRESS:]PORT-HERE:PORT-IN-CONTAINER"
+            }
+            Self::OneWhat => "arguments of the program stand behind --",
+            Self::VariableFile { .. } => "check its name and permissions",
             Self::OneStdout => "write the others to files",
             Self::ArchiveOnTerminal => "pipe it into `docker load`, or write docker-archive:FILE",
             Self::OnePlatform { .. } => "use oci-archive:FILE, or build one --platform",

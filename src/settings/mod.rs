@@ -4,7 +4,9 @@ mod choice;
 pub mod destinations;
 pub mod env;
 mod error;
+mod mappings;
 mod request;
+mod variables;
 mod written;
 
 use std::num::NonZeroUsize;
@@ -21,7 +23,9 @@ use crate::sandbox::{Launcher, Policy};
 use env::Environment;
 
 pub use error::SettingsError;
+pub use mappings::{port, volume};
 pub use request::{request, source_name};
+pub use variables::variables;
 pub use written::{Written, apart};
 
 /// What the flags of build, detect and plan say, parsed.
