@@ -23,6 +23,15 @@ pub struct BasesLock {
     pub bases: BTreeMap<String, LockedBase>,
 }
 
+impl Default for BasesLock {
+    fn default() -> Self {
+        Self {
+            version: LOCK_VERSION,
+            bases: BTreeMap::new(),
+        }
+    }
+}
+
 /// What one name stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]

@@ -3,16 +3,21 @@
 mod convert;
 pub mod deb;
 pub mod embedded;
+pub mod eol;
 pub mod error;
 pub mod facts;
 pub mod lock;
+mod lock_check;
+mod lock_error;
+pub mod lock_file;
 pub mod name;
 pub mod resolve;
 mod scan;
 
 pub use error::BaseError;
 pub use facts::facts;
-pub use name::BaseName;
+pub use lock_error::LockError;
+pub use name::{BaseName, Flavour, ShortName};
 pub use resolve::{BaseContext, ManifestSource, resolve};
 
 pub use crate::image::target::{Base, BaseFacts, BaseLayer, Target};
