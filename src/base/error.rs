@@ -22,6 +22,8 @@ pub enum BaseError {
     NoWay { name: String, tried: Vec<String> },
     #[error("bases: {name} = {target}: a short name can't stand for another one")]
     Alias { name: String, target: String },
+    #[error("there is no Node {major} that all of {} have", packages.join(", "))]
+    NoNode { major: u16, packages: Vec<String> },
     #[error("os_packages need a base that is assembled from Debian packages, and {name} is none")]
     OsPackages { name: String },
     #[error("{name} can't be a base; a base comes from a registry or an OCI layout")]
@@ -84,6 +86,7 @@ impl Coded for BaseError {
             }
             Self::NotPinned { .. } => "BASE-BUG",
             Self::NoWay { .. } => "BASE-NOWHERE",
+            Self::NoNode { .. } => "BASE-NODE",
             Self::Alias { .. } => "BASE-ALIAS",
             Self::OsPackages { .. } => "BASE-OS-PACKAGES",
             Self::Lock(source) => source.code(),
@@ -124,6 +127,7 @@ impl Coded for BaseError {
                 "pass --lock FILE, --mirror https://HOST/debian or --base-registry HOST/PROJECT, or name \
                  an image: --base HOST/PROJECT/NAME@DIGEST"
             }
+            Self::NoNode { .. } => "use another major, such as node24",
             Self::Alias { .. } => {
                 "write HOST/PROJECT/NAME[:TAG], deb:SUITE/NAME, embedded:static or oci:DIR behind it"
             }

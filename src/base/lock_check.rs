@@ -90,7 +90,8 @@ fn deb_base(deb: &LockedDeb, name: Option<&BaseName>) -> Result<(), Wrong> {
 }
 
 fn source(source: &LockedSource) -> Result<(), Wrong> {
-    if !is_address(&source.mirror, &["https://", "http://"]) {
+    // The path of a mirror on this disk begins behind the third slash.
+    if !is_address(&source.mirror, &["https://", "http://", "file:///"]) {
         return wrong(".mirror", &source.mirror, "an address without a login");
     }
     if !is_suite(&source.suite) {
@@ -239,7 +240,6 @@ fn is_word(text: &str) -> bool {
 
 fn is_address(text: &str, schemes: &[&str]) -> bool {
     let fits = |c: char| c.is_ascii_graphic() && !"\"'<>\\^`{|}@?#".contains(c);
-    // The mirror of an image of packages on this disk (`file:` in sources.list) has no host.
     let rest = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
     text.len() <= 500 && text.chars().all(fits) && rest.is_some_and(|rest| !rest.starts_with('/'))
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use tempfile::NamedTempFile;
 
-use super::lock::{BasesLock, LOCK_VERSION};
+use super::lock::{BasesLock, LOCK_VERSION, LockedBase};
 use super::lock_check;
 use super::lock_error::LockError;
 
@@ -27,8 +27,10 @@ pub enum LockPlace {
     Named(PathBuf),
     /// Beside a deployment.yaml: made when it is not there.
     Beside(PathBuf),
-    /// At the root of a source without a deployment.yaml: read when it is there.
+    /// At the root of a source without a deployment.yaml: never made, but kept up to date.
     Root(PathBuf),
+    /// In a clone that is trusted: only read.
+    Clone(PathBuf),
 }
 
 impl LockPlace {
@@ -36,7 +38,9 @@ impl LockPlace {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Nowhere => None,
-            Self::Named(path) | Self::Beside(path) | Self::Root(path) => Some(path),
+            Self::Named(path) | Self::Beside(path) | Self::Root(path) | Self::Clone(path) => {
+                Some(path)
+            }
         }
     }
 }
@@ -57,6 +61,74 @@ pub enum Kind {
     Lock,
     /// A build record (`build --record`).
     Record,
+}
+
+/// The lock of one build.
+#[derive(Clone, Debug, Default)]
+pub struct LockUse {
+    place: LockPlace,
+    opened: Option<Opened>,
+}
+
+impl LockUse {
+    /// Reads what is at a place.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn open(place: LockPlace) -> Result<Self, LockError> {
+        let opened = match place.path() {
+            Some(path) => read(path)?,
+            None => None,
+        };
+        Ok(Self { place, opened })
+    }
+
+    /// Its place.
+    pub fn place(&self) -> &LockPlace {
+        &self.place
+    }
+
+    /// Whether there is a file.
+    pub fn exists(&self) -> bool {
+        self.opened.is_some()
+    }
+
+    /// The kind of the file, when there is one.
+    pub fn kind(&self) -> Option<Kind> {
+        self.opened.as_ref().map(|opened| opened.kind)
+    }
+
+    /// What a name stands for.
+    pub fn entry(&self, name: &str) -> Option<&LockedBase> {
+        self.opened.as_ref()?.lock.bases.get(name)
+    }
+
+    /// The names that it has.
+    pub fn names(&self) -> Vec<String> {
+        let opened = self.opened.iter();
+        opened.flat_map(|opened| opened.lock.bases.keys().cloned()).collect()
+    }
+
+    /// Puts an entry into the file, where it may be written; yields the file that changed.
+    ///
+    /// # Errors
+    /// BASE-LOCK-WRITE; what [`read`] says of a file that another process just wrote.
+    pub fn keep(&self, name: &str, base: &LockedBase) -> Result<Option<PathBuf>, LockError> {
+        let path = match &self.place {
+            LockPlace::Named(path) if self.kind() != Some(Kind::Record) => path,
+            LockPlace::Beside(path) => path,
+            LockPlace::Root(path) if self.exists() => path,
+            _ => return Ok(None),
+        };
+        if self.entry(name) == Some(base) {
+            return Ok(None);
+        }
+        // Another build may have added its own base meanwhile.
+        let mut lock = read(path)?.map(|opened| opened.lock).unwrap_or_default();
+        lock.bases.insert(name.to_owned(), base.clone());
+        write(path, &lock)?;
+        Ok(Some(path.clone()))
+    }
 }
 
 /// What both kinds are told apart by.

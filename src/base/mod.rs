@@ -10,14 +10,19 @@ pub mod lock;
 mod lock_check;
 mod lock_error;
 pub mod lock_file;
+pub mod deb_shim;
 pub mod name;
+pub mod packages;
+pub mod pin;
 pub mod resolve;
 mod scan;
+pub mod short;
 
 pub use error::BaseError;
 pub use facts::facts;
 pub use lock_error::LockError;
 pub use name::{BaseName, Flavour, ShortName};
+pub use pin::{BaseOptions, Locking, PinContext, Pinned};
 pub use resolve::{BaseContext, ManifestSource, resolve};
 
 pub use crate::image::target::{Base, BaseFacts, BaseLayer, Target};

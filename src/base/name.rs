@@ -102,14 +102,13 @@ impl ShortName {
 
 /// `static`, `cc`, `python3.N` or `nodeN`.
 pub(super) fn is_runtime(text: &str) -> bool {
-    let number = |text: &str| (1..=3).contains(&text.len()) && text.bytes().all(is_digit);
-    let python = || {
-        let version = text.strip_prefix("python")?;
-        version.split_once('.')
+    // `node024` would be a second name of the same base.
+    let number = |text: &str| {
+        (1..=3).contains(&text.len()) && text.bytes().all(is_digit) && !text.starts_with('0')
     };
     text == "static"
         || text == "cc"
-        || python().is_some_and(|(major, minor)| number(major) && number(minor))
+        || text.strip_prefix("python3.").is_some_and(number)
         || text.strip_prefix("node").is_some_and(number)
 }
 
@@ -273,6 +272,8 @@ mod tests {
         for (text, part) in [
             ("python", "python"),
             ("python3.x", "python3.x"),
+            ("python2.7", "python2.7"),
+            ("python3.013", "python3.013"),
             ("node", "node"),
             ("deb:trixie", "deb:SUITE/NAME"),
             ("deb:../cc", "deb:SUITE/NAME"),

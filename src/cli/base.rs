@@ -1,6 +1,10 @@
 //! `karisimbi base`
 
+mod args;
+
 use clap::Args;
+
+pub(super) use args::BaseArgs;
 
 use super::{Global, Outcome};
 use crate::settings::env::Environment;

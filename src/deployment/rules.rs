@@ -148,17 +148,20 @@ pub(super) fn git_url(text: &str) -> Result<String, Rule> {
 /// The address of a Debian mirror.
 pub(super) fn mirror(text: &str) -> Result<String, Rule> {
     word(text)?;
+    if text == "none" {
+        return Ok(text.to_owned());
+    }
     if text.contains(['?', '#']) {
         return Err("has a query or fragment".to_owned());
     }
-    let host = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
+    let host = ["https://", "http://", "file:///"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
     match host {
         Some(host) if !host.is_empty() && !host.starts_with('/') => {
             Ok(text.trim_end_matches('/').to_owned())
         }
-        _ => Err("write https://HOST/PATH or http://HOST/PATH".to_owned()),
+        _ => Err("write https://HOST/PATH, http://HOST/PATH, file:///PATH or none".to_owned()),
     }
 }
 
