@@ -1,5 +1,22 @@
 //! Bases from signed Debian packages: trust, indices, closure, assembly.
 
+mod archive;
+mod cleartext;
+mod closure;
+mod control;
+mod error;
+mod fetch;
+mod index;
+mod keys;
+mod mirror;
+mod npm;
+mod outdated;
+mod release;
+mod resolve;
+mod sources;
+mod transport;
+mod version;
+
 use std::path::{Path, PathBuf};
 
 use super::lock::{LockedPackage, LockedSource};
@@ -8,6 +25,13 @@ use crate::net::Net;
 use crate::progress::Reporter;
 use crate::sandbox::Sandbox;
 use crate::store::Store;
+
+pub use error::DebError;
+pub use fetch::fetch;
+pub use npm::{NPM_REGISTRY, fetch_file, lock_npm, npm_versions};
+pub use outdated::{Newer, Security, newer};
+pub use resolve::{Wanted, resolve};
+pub use version::compare as compare_versions;
 
 /// What assembling may use.
 pub struct DebContext<'a> {
@@ -42,7 +66,8 @@ pub struct Mirrors {
     pub apt_folder: Option<PathBuf>,
     /// `/usr/lib/apt/apt-helper`, when its transport shall be used.
     pub apt_helper: Option<PathBuf>,
-    /// Keyrings besides the built-in keys of Debian's releases.
+    /// Keyrings (OpenPGP, binary or armored) whose keys may sign; none: the built-in keys of
+    /// Debian's releases, and for the machine's own sources what they name as `Signed-By`.
     pub keyrings: Vec<PathBuf>,
     /// Whether an index past its `Valid-Until` is taken (tests, archives).
     pub expiry: Expiry,
