@@ -6,14 +6,6 @@ use super::{Base, BaseContext, BaseError, BaseFacts};
 use crate::layer::{LayerKey, LayerRecord, LayerSource};
 use crate::platform::Platform;
 use std::path::PathBuf;
-pub struct Wanted { pub suite: String, pub roots: Vec<String>, pub exclude: Vec<String>, pub architectures: Vec<String>, pub earlier: Vec<LockedSource> }
-pub fn resolve(w: &Wanted, c: &DebContext<'_>) -> Result<Resolution, BaseError> { unimplemented!() }
-pub fn fetch(p: &[LockedPackage], s: &[LockedSource], c: &DebContext<'_>) -> Result<Vec<FetchedDeb>, BaseError> { unimplemented!() }
-pub struct Newer { pub package: LockedPackage, pub newest: String, pub security: bool }
-pub fn newer(d: &LockedDeb, platform: &str, c: &DebContext<'_>) -> Result<Vec<Newer>, BaseError> { unimplemented!() }
-pub fn fetch_file(f: &LockedFile, c: &DebContext<'_>) -> Result<PathBuf, BaseError> { unimplemented!() }
-pub fn lock_npm(n: &str, v: &str, c: &DebContext<'_>) -> Result<LockedFile, BaseError> { unimplemented!() }
-pub fn npm_versions(n: &str, c: &DebContext<'_>) -> Result<Vec<String>, BaseError> { unimplemented!() }
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PackageSet { Static, Cc, Python { minor: u16 }, Node { major: u16 } }
 impl std::fmt::Display for PackageSet { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { Ok(()) } }

@@ -169,7 +169,7 @@ pub fn base(platform: &Platform, record: &LayerRecord) -> Result<Base, BaseError
     };
     let manifest = Document::encode("a manifest", &manifest, MediaType::ImageManifest)?;
     Ok(Base {
-        name: "static".to_owned(),
+        name: "embedded:static".to_owned(),
         digest: Some(manifest.digest),
         config,
         layers: vec![BaseLayer {

@@ -223,11 +223,11 @@ impl Asked<'_> {
         deb: &DebContext<'_>,
     ) -> Result<Resolution, BaseError> {
         let wanted = Wanted {
-            suite: self.suite.to_owned(),
-            roots: roots.to_vec(),
-            exclude: deb::exclude(self.suite),
-            architectures: architectures.iter().map(|a| (*a).to_owned()).collect(),
-            earlier: self.earlier.to_vec(),
+            suite: self.suite,
+            roots,
+            exclude: &deb::exclude(self.suite),
+            architectures,
+            earlier: self.earlier,
         };
         deb::resolve(&wanted, deb).map_err(part)
     }

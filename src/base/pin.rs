@@ -156,7 +156,7 @@ impl PinContext<'_> {
     /// Says why something else than the first choice is taken.
     pub(super) fn explain(&self, name: &impl std::fmt::Display, why: &str) {
         let text = format!("base {name}: {why}");
-        self.base.reporter.line(Verb::Explained, text);
+        self.base.reporter.line(Verb::Noted, text);
     }
 
     /// Names the settings that decide what a name stands for.
