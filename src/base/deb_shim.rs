@@ -13,9 +13,10 @@ impl std::str::FromStr for PackageSet { type Err = BaseError; fn from_str(t: &st
 pub fn roots(s: &str, p: &PackageSet) -> Result<Vec<String>, BaseError> { unimplemented!() }
 pub fn exclude(s: &str) -> Vec<String> { unimplemented!() }
 pub const FILTER_VERSION: u32 = 1;
-pub fn layer_keys(l: &LockedPlatform, suite: &str, set: &PackageSet, p: &Platform) -> Result<Vec<(String, LayerKey)>, BaseError> { unimplemented!() }
-pub struct Ingredients<'a> { pub name: &'a str, pub suite: &'a str, pub set: &'a PackageSet, pub platform: &'a Platform, pub debs: &'a [FetchedDeb], pub tool_debs: &'a [FetchedDeb], pub files: &'a [(LockedFile, PathBuf)] }
+pub fn layer_keys(l: &LockedPlatform, suite: &str, set: &PackageSet, p: &Platform) -> Vec<(String, LayerKey)> { unimplemented!() }
+#[derive(Clone, Copy, Default, PartialEq)] pub enum Bytecode { #[default] Ship, Leave }
+pub struct Ingredients<'a> { pub bytecode: Bytecode, pub name: String, pub suite: &'a str, pub set: &'a PackageSet, pub platform: &'a Platform, pub debs: &'a [FetchedDeb], pub tool_debs: &'a [FetchedDeb], pub files: &'a [(LockedFile, PathBuf)] }
 pub fn assemble(i: &Ingredients<'_>, c: &DebContext<'_>) -> Result<Base, BaseError> { unimplemented!() }
 pub fn base_of(n: &str, s: &PackageSet, p: &Platform, r: &[(String, LayerRecord)]) -> Result<Base, BaseError> { unimplemented!() }
-pub fn os_packages_layer(d: &[FetchedDeb], f: &BaseFacts) -> Result<std::sync::Arc<dyn LayerSource>, BaseError> { unimplemented!() }
-pub fn ca_layer(b: &Base, p: &[Vec<u8>], c: &BaseContext<'_>) -> Result<std::sync::Arc<dyn LayerSource>, BaseError> { unimplemented!() }
+pub fn os_packages_layer(d: Vec<FetchedDeb>, f: &BaseFacts, s: PathBuf) -> Result<std::sync::Arc<dyn LayerSource>, BaseError> { unimplemented!() }
+pub fn ca_layer(b: &Base, p: &[(String, Vec<u8>)], c: &BaseContext<'_>) -> Result<std::sync::Arc<dyn LayerSource>, BaseError> { unimplemented!() }

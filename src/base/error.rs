@@ -20,6 +20,8 @@ pub enum BaseError {
     NotPinned { name: String },
     #[error("base {name} can't be resolved here:{}", listed(.tried))]
     NoWay { name: String, tried: Vec<String> },
+    #[error("base {name} is not assembled here")]
+    NotAssembled { name: String },
     #[error("bases: {name} = {target}: a short name can't stand for another one")]
     Alias { name: String, target: String },
     #[error("there is no Node {major} that all of {} have", packages.join(", "))]
@@ -87,6 +89,7 @@ impl Coded for BaseError {
             Self::NotPinned { .. } => "BASE-BUG",
             Self::NoWay { .. } => "BASE-NOWHERE",
             Self::NoNode { .. } => "BASE-NODE",
+            Self::NotAssembled { .. } => "BASE-UNKNOWN",
             Self::Alias { .. } => "BASE-ALIAS",
             Self::OsPackages { .. } => "BASE-OS-PACKAGES",
             Self::Lock(source) => source.code(),
@@ -105,7 +108,7 @@ impl Coded for BaseError {
         match self {
             Self::Unknown { .. } | Self::DebName { .. } | Self::Transport { .. } => Exit::Usage,
             Self::NotPinned { .. } => Exit::Bug,
-            Self::Alias { .. } | Self::OsPackages { .. } => Exit::Usage,
+            Self::Alias { .. } | Self::OsPackages { .. } | Self::NotAssembled { .. } => Exit::Usage,
             Self::Lock(source) => source.exit(),
             Self::Image(source) => source.exit(),
             Self::Source(source) => source.exit(),
@@ -128,6 +131,7 @@ impl Coded for BaseError {
                  an image: --base HOST/PROJECT/NAME@DIGEST"
             }
             Self::NoNode { .. } => "use another major, such as node24",
+            Self::NotAssembled { .. } => "karisimbi copy takes an image from one registry to another",
             Self::Alias { .. } => {
                 "write HOST/PROJECT/NAME[:TAG], deb:SUITE/NAME, embedded:static or oci:DIR behind it"
             }

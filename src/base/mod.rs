@@ -14,6 +14,7 @@ pub mod deb_shim;
 pub mod name;
 pub mod packages;
 pub mod pin;
+pub mod renew;
 pub mod resolve;
 mod scan;
 pub mod short;

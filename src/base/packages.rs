@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::deb_shim::{
-    self as deb, DebContext, FILTER_VERSION, FetchedDeb, Ingredients, PackageSet, Resolution, Wanted,
+    self as deb, Bytecode, DebContext, FILTER_VERSION, FetchedDeb, Ingredients, PackageSet, Resolution, Wanted,
 };
 use super::lock::{
     LockedBase, LockedDeb, LockedFile, LockedLayer, LockedPackage, LockedPlatform, LockedSource,
 };
 use super::pin::{BaseOptions, PinContext};
 use super::{Base, BaseError, LockError};
+use crate::digest::Hashing;
 use crate::error::AnyError;
 use crate::layer::LayerRecord;
 use crate::platform::Platform;
+use crate::store::Store;
 
 /// The architectures that every lock carries, whatever is built: a platform that is added later
 /// changes nothing, and Python's standard library is compiled by the machine's own interpreter.
@@ -328,14 +330,14 @@ fn one(
     let name = format!("deb:{}/{}", locked.suite, locked.set);
     let set: PackageSet = locked.set.parse().map_err(part)?;
     let parts = of_platform(locked, platform)?;
-    let keys = deb::layer_keys(parts, &locked.suite, &set, platform).map_err(part)?;
+    let keys = deb::layer_keys(parts, &locked.suite, &set, platform);
     let records: Option<Vec<(String, LayerRecord)>> = keys
         .iter()
         .map(|(name, key)| Some((name.clone(), context.base.store.record(key)?)))
         .collect();
     let base = match records {
         Some(records) => deb::base_of(&name, &set, platform, &records).map_err(part)?,
-        None => assembled(&name, &set, (locked, platform), context)?,
+        None => assembled((locked, platform), Bytecode::Ship, context)?,
     };
     let layers = keys.into_iter().zip(&base.layers).map(|((name, _), layer)| LockedLayer {
         name,
@@ -345,22 +347,37 @@ fn one(
     Ok((base, layers))
 }
 
+/// Bases without Python's compiled standard library, for measurements: in no lock.
+///
+/// # Errors
+/// Those of fetching and assembling.
+pub fn without_bytecode(
+    locked: &LockedDeb,
+    platforms: &[Platform],
+    context: &PinContext<'_>,
+) -> Result<Vec<Base>, BaseError> {
+    platforms
+        .iter()
+        .map(|platform| assembled((locked, platform), Bytecode::Leave, context))
+        .collect()
+}
+
 fn assembled(
-    name: &str,
-    set: &PackageSet,
     (locked, platform): (&LockedDeb, &Platform),
+    bytecode: Bytecode,
     context: &PinContext<'_>,
 ) -> Result<Base, BaseError> {
     let parts = of_platform(locked, platform)?;
+    let set: PackageSet = locked.set.parse().map_err(part)?;
     context.with_deb(|deb| {
         let fetch = |packages: &[LockedPackage]| -> Result<Vec<FetchedDeb>, BaseError> {
             deb::fetch(packages, &locked.sources, deb).map_err(part)
         };
         let debs = fetch(&parts.packages)?;
-        let tool = host_platform().filter(|host| is_python(&locked.set) && host != platform);
-        let tool_debs = match tool {
+        let compiles = is_python(&locked.set) && bytecode == Bytecode::Ship;
+        let tool_debs = match host_platform().filter(|host| compiles && host != platform) {
             Some(host) => fetch(&of_platform(locked, &host)?.packages)?,
-            None => Vec::new(),
+            None => debs.clone(),
         };
         let files = parts
             .extra
@@ -368,13 +385,14 @@ fn assembled(
             .map(|file| Ok((file.clone(), deb::fetch_file(file, deb).map_err(part)?)))
             .collect::<Result<Vec<(LockedFile, _)>, BaseError>>()?;
         let ingredients = Ingredients {
-            name,
+            name: format!("deb:{}/{}", locked.suite, locked.set),
             suite: &locked.suite,
-            set,
+            set: &set,
             platform,
             debs: &debs,
             tool_debs: &tool_debs,
             files: &files,
+            bytecode,
         };
         deb::assemble(&ingredients, deb).map_err(part)
     })
@@ -428,4 +446,69 @@ pub fn os_packages(
 ) -> Result<Vec<FetchedDeb>, BaseError> {
     let packages = &of_platform(locked, platform)?.os_packages;
     context.with_deb(|deb| deb::fetch(packages, &locked.sources, deb).map_err(part))
+}
+
+/// Fetches and hashes every package of a platform again, assembles it in an empty store, and
+/// compares the layers with the lock.
+///
+/// # Errors
+/// BASE-HASH, BASE-404, BASE-DRIFT, those of assembling.
+pub fn verify(
+    locked: &LockedDeb,
+    platform: &Platform,
+    scratch: &Store,
+    context: &PinContext<'_>,
+) -> Result<Vec<LockedLayer>, BaseError> {
+    let parts = of_platform(locked, platform)?;
+    let tool = host_platform().filter(|host| is_python(&locked.set) && host != platform);
+    let tools = match &tool {
+        Some(host) => of_platform(locked, host)?.packages.as_slice(),
+        None => &[],
+    };
+    let all: Vec<LockedPackage> = [&parts.packages, tools, &parts.os_packages].concat();
+    context.with_deb(|deb| {
+        for fetched in deb::fetch(&all, &locked.sources, deb).map_err(part)? {
+            take(&fetched, scratch)?;
+        }
+        Ok(())
+    })?;
+    let base = super::BaseContext {
+        store: scratch,
+        encoder: context.base.encoder,
+        registry: None,
+        reporter: context.base.reporter,
+    };
+    let empty = PinContext {
+        base: &base,
+        ..*context
+    };
+    let (_, layers) = one(locked, platform, &empty)?;
+    let mut compared = locked.clone();
+    let name = format!("deb:{}/{}", locked.suite, locked.set);
+    compare(&name, platform, &mut compared, layers.clone())?;
+    Ok(layers)
+}
+
+/// Puts a package into a store, if it has its digest.
+fn take(fetched: &FetchedDeb, store: &Store) -> Result<(), BaseError> {
+    let LockedPackage { name, sha256, .. } = &fetched.package;
+    let failed = |source| BaseError::Read {
+        base: format!("package {name}"),
+        layer: fetched.path.display().to_string(),
+        source,
+    };
+    let mut file = fs_err::File::open(&fetched.path).map_err(failed)?;
+    let mut out = Hashing::new(store.blob_writer().map_err(part)?);
+    std::io::copy(&mut file, &mut out).map_err(failed)?;
+    let (out, found, size) = out.finish();
+    if found != *sha256 {
+        return Err(BaseError::Digest {
+            base: format!("package {name}"),
+            digest: *sha256,
+            found,
+            size,
+        });
+    }
+    store.commit_blob(out, sha256).map_err(part)?;
+    Ok(())
 }

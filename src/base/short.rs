@@ -1,6 +1,6 @@
 //! Short names: where each of them leads to, when no lock and no earlier resolution says so.
 
-use super::deb_shim::has_sources;
+use super::deb_shim::{Mirrors, has_sources};
 use super::eol::suite_of;
 use super::lock::LockedBase;
 use super::packages;
@@ -84,7 +84,7 @@ pub(super) fn resolve(
     }
     if short.flavour() == Flavour::Distroless {
         let suite = suite_of(short);
-        if can_assemble(context) {
+        if can_assemble(&context.options.mirrors) {
             let set = (suite, short.runtime());
             match packages::lock(set, platforms, earlier.and_then(pin::deb), context) {
                 Ok(deb) => return Ok(What::Locked(LockedBase::Deb(deb))),
@@ -110,8 +110,7 @@ pub(super) fn resolve(
 }
 
 /// Whether packages can come from anywhere.
-pub(super) fn can_assemble(context: &PinContext<'_>) -> bool {
-    let mirrors = &context.options.mirrors;
+pub fn can_assemble(mirrors: &Mirrors) -> bool {
     mirrors.mirror.is_some() || mirrors.apt_folder.as_deref().is_some_and(has_sources)
 }
 

@@ -227,13 +227,18 @@ fn os_packages(
     if debs.is_empty() {
         return Ok(None);
     }
-    let layer = deb::os_packages_layer(&debs, &target.facts).map_err(PipelineError::part)?;
+    let scratch = context.base.store.temporary_folder().map_err(PipelineError::part)?;
+    let layer = deb::os_packages_layer(debs, &target.facts, scratch);
+    let layer = layer.map_err(PipelineError::part)?;
     Ok(Some(layer))
 }
 
 /// The contents of `ca_certs`, in their order.
-fn authorities(request: &Request) -> Result<Vec<Vec<u8>>, PipelineError> {
-    request.ca_certs.iter().map(|path| pem(path)).collect()
+fn authorities(request: &Request) -> Result<Vec<(String, Vec<u8>)>, PipelineError> {
+    let paths = request.ca_certs.iter();
+    paths
+        .map(|path| Ok((path.display().to_string(), pem(path)?)))
+        .collect()
 }
 
 fn pem(path: &Path) -> Result<Vec<u8>, PipelineError> {

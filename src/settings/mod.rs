@@ -27,7 +27,7 @@ pub use request::{request, source_name};
 pub use written::{Written, apart};
 
 /// What the flags of build, detect and plan say, parsed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Flags {
     /// `--ref`
     pub reference: Option<String>,
@@ -58,9 +58,10 @@ pub struct Flags {
 }
 
 /// Whose deployment.yaml is obeyed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
     /// Only that of a local folder.
+    #[default]
     LocalOnly,
     /// Also one found inside a cloned URL.
     CloneToo,
