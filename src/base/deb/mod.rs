@@ -1,5 +1,28 @@
 //! Bases from signed Debian packages: trust, indices, closure, assembly.
 
+mod accounts;
+mod ar;
+mod archive;
+mod assemble;
+mod assemble_error;
+mod certificates;
+mod config;
+mod extract;
+mod filter;
+mod merge;
+mod node;
+mod os_packages;
+mod python;
+mod sets;
+
+pub use assemble::{Ingredients, assemble};
+pub use assemble_error::AssembleError;
+pub use config::{Bytecode, PACKAGES, RUNTIME, base_of, layer_keys};
+pub use node::{is_release_of, npm_package};
+pub use os_packages::{OsPackages, os_packages_layer};
+pub use python::tool_architecture;
+pub use sets::{FILTER_VERSION, InvalidSet, PackageSet, exclude, roots, suites};
+
 use std::path::{Path, PathBuf};
 
 use super::lock::{LockedPackage, LockedSource};
