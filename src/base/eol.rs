@@ -166,15 +166,39 @@ mod tests {
     fn warns_after_the_day_and_names_the_successor() {
         for (name, day, said) in [
             ("node20", "2026-04-30", ""),
-            ("node20", "2026-05-01", "Node 20 has no security fixes since 2026-04-30; its successor is node24"),
+            (
+                "node20",
+                "2026-05-01",
+                "Node 20 has no security fixes since 2026-04-30; its successor is node24",
+            ),
             ("python3.13", "2026-11-22", ""),
             ("python3.11", "2028-07-01", "bookworm"),
             ("deb:bullseye/cc", "2026-11-22", "Debian bullseye"),
-            ("gcr.example/distroless/static-debian12:nonroot", "2026-11-22", "distroless debian12"),
-            ("gcr.example/distroless/static-debian13:nonroot", "2026-11-22", ""),
-            ("docker.io/library/python:3.9-slim-bookworm", "2026-11-22", "Python 3.9"),
-            ("docker.io/library/python:3.12-slim-bookworm", "2026-11-22", ""),
-            ("docker.io/library/node:18.20.1-alpine3.19", "2026-11-22", "Alpine 3.19"),
+            (
+                "gcr.example/distroless/static-debian12:nonroot",
+                "2026-11-22",
+                "distroless debian12",
+            ),
+            (
+                "gcr.example/distroless/static-debian13:nonroot",
+                "2026-11-22",
+                "",
+            ),
+            (
+                "docker.io/library/python:3.9-slim-bookworm",
+                "2026-11-22",
+                "Python 3.9",
+            ),
+            (
+                "docker.io/library/python:3.12-slim-bookworm",
+                "2026-11-22",
+                "",
+            ),
+            (
+                "docker.io/library/node:18.20.1-alpine3.19",
+                "2026-11-22",
+                "Alpine 3.19",
+            ),
             ("docker.io/library/alpine:3.24", "2026-11-22", ""),
             ("node20-alpine", "2026-11-22", "Node 20"),
             ("embedded:static", "2040-01-01", ""),

@@ -83,9 +83,7 @@ fn listed(tried: &[String]) -> String {
 impl Coded for BaseError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Unknown { .. } | Self::DebName { .. } | Self::Transport { .. } => {
-                "BASE-UNKNOWN"
-            }
+            Self::Unknown { .. } | Self::DebName { .. } | Self::Transport { .. } => "BASE-UNKNOWN",
             Self::NotPinned { .. } => "BASE-BUG",
             Self::NoWay { .. } => "BASE-NOWHERE",
             Self::NoNode { .. } => "BASE-NODE",
@@ -131,7 +129,9 @@ impl Coded for BaseError {
                  an image: --base HOST/PROJECT/NAME@DIGEST"
             }
             Self::NoNode { .. } => "use another major, such as node24",
-            Self::NotAssembled { .. } => "karisimbi copy takes an image from one registry to another",
+            Self::NotAssembled { .. } => {
+                "karisimbi copy takes an image from one registry to another"
+            }
             Self::Alias { .. } => {
                 "write HOST/PROJECT/NAME[:TAG], deb:SUITE/NAME, embedded:static or oci:DIR behind it"
             }

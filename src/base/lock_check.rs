@@ -182,8 +182,15 @@ fn extra(file: &LockedFile) -> Result<(), Wrong> {
     if !is_word(&file.version) {
         return wrong(&place(".version"), &file.version, "a version");
     }
-    if !is_address(&file.url, &["https://", "http://127.0.0.1:", "http://localhost:"]) {
-        return wrong(&place(".url"), &file.url, "an https address without a login");
+    if !is_address(
+        &file.url,
+        &["https://", "http://127.0.0.1:", "http://localhost:"],
+    ) {
+        return wrong(
+            &place(".url"),
+            &file.url,
+            "an https address without a login",
+        );
     }
     let digest = file.integrity.strip_prefix("sha512-").map(|digest| {
         let decoded = base64::engine::general_purpose::STANDARD.decode(digest);
@@ -224,9 +231,7 @@ fn is_version(text: &str) -> bool {
 
 fn is_pool_path(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._+-~:%".contains(c);
-    let part = |part: &str| {
-        !part.is_empty() && !part.starts_with('.') && part.chars().all(fits)
-    };
+    let part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.chars().all(fits);
     text.len() <= 300
         && text.starts_with("pool/")
         && text.ends_with(".deb")
@@ -248,11 +253,17 @@ fn most(count: usize, limit: usize, place: &str) -> Result<(), Wrong> {
     if count <= limit {
         return Ok(());
     }
-    Err((place.to_owned(), format!("has {count} entries; {limit} are allowed")))
+    Err((
+        place.to_owned(),
+        format!("has {count} entries; {limit} are allowed"),
+    ))
 }
 
 fn wrong<T>(place: &str, value: &str, expected: &str) -> Result<T, Wrong> {
-    Err((place.to_owned(), format!("{:?} is not {expected}", short(value))))
+    Err((
+        place.to_owned(),
+        format!("{:?} is not {expected}", short(value)),
+    ))
 }
 
 /// A text for a terminal.

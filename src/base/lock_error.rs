@@ -96,10 +96,9 @@ impl Coded for LockError {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Stale { .. }
-            | Self::Record { .. }
-            | Self::Drift { .. }
-            | Self::Write { .. } => Exit::Failed,
+            Self::Stale { .. } | Self::Record { .. } | Self::Drift { .. } | Self::Write { .. } => {
+                Exit::Failed
+            }
             Self::Encode { .. } => Exit::Bug,
             _ => Exit::Usage,
         }

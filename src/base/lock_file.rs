@@ -106,7 +106,9 @@ impl LockUse {
     /// The names that it has.
     pub fn names(&self) -> Vec<String> {
         let opened = self.opened.iter();
-        opened.flat_map(|opened| opened.lock.bases.keys().cloned()).collect()
+        opened
+            .flat_map(|opened| opened.lock.bases.keys().cloned())
+            .collect()
     }
 
     /// Puts an entry into the file, where it may be written; yields the file that changed.

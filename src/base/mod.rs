@@ -1,5 +1,6 @@
 //! Bases: names, resolution, facts, the embedded static base.
 
+mod ca_layer;
 mod convert;
 pub mod deb;
 pub mod embedded;
@@ -10,15 +11,16 @@ pub mod lock;
 mod lock_check;
 mod lock_error;
 pub mod lock_file;
-pub mod deb_shim;
 pub mod name;
 pub mod packages;
+mod pem;
 pub mod pin;
 pub mod renew;
 pub mod resolve;
 mod scan;
 pub mod short;
 
+pub use ca_layer::ca_layer;
 pub use error::BaseError;
 pub use facts::facts;
 pub use lock_error::LockError;

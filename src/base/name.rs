@@ -262,7 +262,11 @@ mod tests {
             ("scratch", "scratch", None),
             ("oci:base", "oci:base", None),
             ("oci:/a/b:v1", "oci:/a/b:v1", None),
-            ("h.example/x/y:1", "h.example/x/y:1", Some("h.example/x/y:1")),
+            (
+                "h.example/x/y:1",
+                "h.example/x/y:1",
+                Some("h.example/x/y:1"),
+            ),
             ("docker://h.example/x", "h.example/x", Some("h.example/x")),
         ] {
             let name = text.parse::<BaseName>().unwrap();

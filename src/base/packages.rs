@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::deb_shim::{
-    self as deb, Bytecode, DebContext, FILTER_VERSION, FetchedDeb, Ingredients, PackageSet, Resolution, Wanted,
+use super::deb::{
+    self, Bytecode, DebContext, FILTER_VERSION, FetchedDeb, Ingredients, PackageSet, Resolution,
+    Wanted,
 };
 use super::lock::{
     LockedBase, LockedDeb, LockedFile, LockedLayer, LockedPackage, LockedPlatform, LockedSource,
@@ -88,6 +89,13 @@ pub(super) fn with_rules(deb: &LockedDeb) -> LockedDeb {
     deb
 }
 
+/// Names were checked when they were read.
+fn set_of(name: &str) -> Result<PackageSet, BaseError> {
+    name.parse().map_err(|_named| BaseError::DebName {
+        name: name.to_owned(),
+    })
+}
+
 fn is_python(set: &str) -> bool {
     set.starts_with("python")
 }
@@ -138,7 +146,7 @@ pub(super) fn lock(
     );
     let asked = Asked {
         suite,
-        set: set.parse().map_err(part)?,
+        set: set_of(set)?,
         earlier: earlier.map_or(&[], |earlier| earlier.sources.as_slice()),
     };
     context.with_deb(|deb| match asked.lock(&ARCHITECTURES, deb, context) {
@@ -151,7 +159,10 @@ pub(super) fn lock(
                 .filter(|known| needed.contains(known))
                 .collect();
             let locked = asked.lock(&some, deb, context)?;
-            context.explain(&name, &format!("locked for {} alone: {error}", some.join(", ")));
+            context.explain(
+                &name,
+                &format!("locked for {} alone: {error}", some.join(", ")),
+            );
             Ok(locked)
         }
     })
@@ -328,7 +339,7 @@ fn one(
     context: &PinContext<'_>,
 ) -> Result<(Base, Vec<LockedLayer>), BaseError> {
     let name = format!("deb:{}/{}", locked.suite, locked.set);
-    let set: PackageSet = locked.set.parse().map_err(part)?;
+    let set = set_of(&locked.set)?;
     let parts = of_platform(locked, platform)?;
     let keys = deb::layer_keys(parts, &locked.suite, &set, platform);
     let records: Option<Vec<(String, LayerRecord)>> = keys
@@ -339,10 +350,13 @@ fn one(
         Some(records) => deb::base_of(&name, &set, platform, &records).map_err(part)?,
         None => assembled((locked, platform), Bytecode::Ship, context)?,
     };
-    let layers = keys.into_iter().zip(&base.layers).map(|((name, _), layer)| LockedLayer {
-        name,
-        diff_id: layer.diff_id,
-    });
+    let layers = keys
+        .into_iter()
+        .zip(&base.layers)
+        .map(|((name, _), layer)| LockedLayer {
+            name,
+            diff_id: layer.diff_id,
+        });
     let layers = layers.collect();
     Ok((base, layers))
 }
@@ -368,7 +382,7 @@ fn assembled(
     context: &PinContext<'_>,
 ) -> Result<Base, BaseError> {
     let parts = of_platform(locked, platform)?;
-    let set: PackageSet = locked.set.parse().map_err(part)?;
+    let set = set_of(&locked.set)?;
     context.with_deb(|deb| {
         let fetch = |packages: &[LockedPackage]| -> Result<Vec<FetchedDeb>, BaseError> {
             deb::fetch(packages, &locked.sources, deb).map_err(part)

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::deb::{DebContext, Mirrors};
 use super::lock::{LockedBase, LockedDeb, LockedRegistry};
 use super::lock_file::{Kind, LockPlace, LockUse};
 use super::packages::{self, Unfit};
 use super::resolve::{self, digest_of};
 use super::{Base, BaseContext, BaseError, BaseName, LockError, ShortName, short};
-use super::deb_shim::{DebContext, Mirrors};
 use crate::digest::Digest;
 use crate::error::AnyError;
 use crate::net::{Net, Reach};
@@ -226,12 +226,17 @@ pub fn pin(
     }
     refuse(name, unfit.as_ref(), lock, context)?;
     if let (Some(LockedBase::Deb(deb)), Some(Unfit::Rules { .. })) = (locked, &unfit) {
-        context.explain(name, "its files are chosen by other rules now; versions stay");
+        context.explain(
+            name,
+            "its files are chosen by other rules now; versions stay",
+        );
         let what = What::Locked(LockedBase::Deb(packages::with_rules(deb)));
         return pinned(what, Origin::Lock);
     }
     match (&unfit, lock.place().path()) {
-        (Some(reason), _) => context.explain(name, &format!("{reason}; all of it is resolved anew")),
+        (Some(reason), _) => {
+            context.explain(name, &format!("{reason}; all of it is resolved anew"))
+        }
         (None, Some(path)) if lock.exists() => {
             context.explain(name, &format!("{} does not have it", path.display()));
         }
@@ -376,7 +381,9 @@ impl Pinned {
         let what = match &self.what {
             What::Itself(name) if *name == self.name => String::new(),
             What::Itself(name) => name.to_string(),
-            What::Locked(LockedBase::Registry(image)) if image.reference == self.name.to_string() => {
+            What::Locked(LockedBase::Registry(image))
+                if image.reference == self.name.to_string() =>
+            {
                 image.digest.to_string()
             }
             What::Locked(LockedBase::Registry(image)) => {
@@ -389,7 +396,11 @@ impl Pinned {
             }
         };
         let parts = [self.origin.words(), what];
-        let said: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+        let said: Vec<&str> = parts
+            .iter()
+            .map(String::as_str)
+            .filter(|part| !part.is_empty())
+            .collect();
         said.join(", ")
     }
 }

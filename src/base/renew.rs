@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::deb_shim::{self as deb, Security};
+use super::deb::{self, Security};
 use super::lock::{LockedBase, LockedDeb, LockedPlatform};
 use super::pin::{self, PinContext, What};
 use super::resolve::digest_of;
@@ -94,7 +94,8 @@ fn merged(changes: Vec<Change>) -> Vec<Change> {
     let mut merged: Vec<Change> = Vec::new();
     for change in changes {
         let same = |known: &&mut Change| {
-            (&known.package, &known.before, &known.now) == (&change.package, &change.before, &change.now)
+            (&known.package, &known.before, &known.now)
+                == (&change.package, &change.before, &change.now)
         };
         match merged.iter_mut().find(same) {
             Some(known) => known.platforms.extend(change.platforms),
@@ -111,13 +112,18 @@ pub fn changes(name: &str, before: &LockedBase, now: &LockedBase) -> Vec<Change>
     let mut places: Vec<&(String, String)> = before.keys().chain(now.keys()).collect();
     places.sort();
     places.dedup();
-    let differs = places.into_iter().filter(|place| before.get(place) != now.get(place));
+    let differs = places
+        .into_iter()
+        .filter(|place| before.get(place) != now.get(place));
     let found = differs.map(|place| Change {
         base: name.to_owned(),
         package: place.1.clone(),
         before: before.get(place).cloned(),
         now: now.get(place).cloned(),
-        platforms: Some(place.0.clone()).filter(|platform| !platform.is_empty()).into_iter().collect(),
+        platforms: Some(place.0.clone())
+            .filter(|platform| !platform.is_empty())
+            .into_iter()
+            .collect(),
         security: None,
     });
     merged(found.collect())
@@ -156,7 +162,11 @@ pub fn renew(
     context: &PinContext<'_>,
 ) -> Result<LockedBase, BaseError> {
     let platforms: Vec<Platform> = match before {
-        LockedBase::Deb(deb) => deb.platforms.keys().filter_map(|p| p.parse().ok()).collect(),
+        LockedBase::Deb(deb) => deb
+            .platforms
+            .keys()
+            .filter_map(|p| p.parse().ok())
+            .collect(),
         LockedBase::Registry(_) => vec![Platform::linux_amd64()],
     };
     let now = match pin::anew(name, &platforms, Some(before), context)? {
@@ -189,10 +199,11 @@ fn same_packages(old: &LockedDeb, new: &LockedDeb) -> bool {
     (&old.suite, &old.set, old.filter_version, &old.os_packages)
         == (&new.suite, &new.set, new.filter_version, &new.os_packages)
         && old.platforms.len() == new.platforms.len()
-        && old
-            .platforms
-            .iter()
-            .all(|(name, parts)| new.platforms.get(name).is_some_and(|new| same_parts(parts, new)))
+        && old.platforms.iter().all(|(name, parts)| {
+            new.platforms
+                .get(name)
+                .is_some_and(|new| same_parts(parts, new))
+        })
 }
 
 fn same_parts(old: &LockedPlatform, new: &LockedPlatform) -> bool {

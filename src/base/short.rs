@@ -1,6 +1,6 @@
 //! Short names: where each of them leads to, when no lock and no earlier resolution says so.
 
-use super::deb_shim::{Mirrors, has_sources};
+use super::deb::{Mirrors, has_sources};
 use super::eol::suite_of;
 use super::lock::LockedBase;
 use super::packages;

@@ -65,11 +65,7 @@ struct Ground {
 }
 
 impl Ground {
-    fn new(
-        global: &Global,
-        bases: &BaseArgs,
-        environment: &Environment,
-    ) -> Result<Self, AnyError> {
+    fn new(global: &Global, bases: &BaseArgs, environment: &Environment) -> Result<Self, AnyError> {
         let session = global.session(&[], environment)?;
         let folder = Environment::current_dir().map_err(SettingsError::current_dir)?;
         let options = settings::folder_bases(&folder, &bases.flags(&folder), environment)?;

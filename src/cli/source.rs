@@ -130,7 +130,10 @@ impl SourceArgs {
             // No path; or refused later, with its own words.
             Ok(SourceName::Git(_)) | Err(_) => false,
         };
-        let files = written.iter().map(PathBuf::as_path).chain(self.bases.paths());
+        let files = written
+            .iter()
+            .map(PathBuf::as_path)
+            .chain(self.bases.paths());
         if self.what.iter().any(is_relative) || files.into_iter().any(Path::is_relative) {
             Environment::current_dir().map_err(SettingsError::current_dir)
         } else {

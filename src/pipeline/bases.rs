@@ -4,7 +4,7 @@ use std::io::{Read as _, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::base::deb_shim as deb;
+use crate::base::deb;
 use crate::base::lock::{BasesLock, LockedBase};
 use crate::base::lock_file::LockUse;
 use crate::base::{
@@ -120,8 +120,7 @@ pub(super) fn resolve(
     let authorities = authorities(request)?;
     with_bases(session, &request.bases, |context| {
         let platforms = &request.platforms;
-        let mut pinned =
-            pin::pin(&name, platforms, &lock, context).map_err(PipelineError::part)?;
+        let mut pinned = pin::pin(&name, platforms, &lock, context).map_err(PipelineError::part)?;
         warn_of_age(&pinned, session);
         let deb = match pinned.locked() {
             Some(LockedBase::Deb(_)) => true,
@@ -131,7 +130,9 @@ pub(super) fn resolve(
                 return Err(PipelineError::part(BaseError::OsPackages { name }));
             }
         };
-        let bases = pinned.bases(platforms, context).map_err(PipelineError::part)?;
+        let bases = pinned
+            .bases(platforms, context)
+            .map_err(PipelineError::part)?;
         let mut targets = Vec::new();
         for (platform, base) in platforms.iter().zip(bases) {
             let facts = base::facts::facts(&base, context.base).map_err(PipelineError::part)?;
@@ -148,7 +149,7 @@ pub(super) fn resolve(
                 layers.extend(os_packages(&pinned, target, context)?);
             }
             if !authorities.is_empty() {
-                let layer = deb::ca_layer(&target.base, &authorities, context.base);
+                let layer = base::ca_layer(&target.base, &authorities, context.base);
                 layers.push(layer.map_err(PipelineError::part)?);
             }
             extras.push(layers);
@@ -227,7 +228,11 @@ fn os_packages(
     if debs.is_empty() {
         return Ok(None);
     }
-    let scratch = context.base.store.temporary_folder().map_err(PipelineError::part)?;
+    let scratch = context
+        .base
+        .store
+        .temporary_folder()
+        .map_err(PipelineError::part)?;
     let layer = deb::os_packages_layer(debs, &target.facts, scratch);
     let layer = layer.map_err(PipelineError::part)?;
     Ok(Some(layer))
@@ -263,11 +268,7 @@ fn pem(path: &Path) -> Result<Vec<u8>, PipelineError> {
 ///
 /// # Errors
 /// BASE-LOCK-WRITE
-pub fn keep_lock(
-    pinned: &Pinned,
-    lock: &LockUse,
-    session: &Session,
-) -> Result<(), PipelineError> {
+pub fn keep_lock(pinned: &Pinned, lock: &LockUse, session: &Session) -> Result<(), PipelineError> {
     let (Some(key), Some(locked)) = (pinned.name.lock_key(), pinned.locked()) else {
         return Ok(());
     };

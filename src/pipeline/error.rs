@@ -101,7 +101,9 @@ impl Coded for PipelineError {
         match self {
             Self::Store(error) => error.exit(),
             Self::Layer { source, .. } => source.exit(),
-            Self::UnknownRecipe { .. } | Self::Platform { .. } | Self::CaCerts { .. } => Exit::Usage,
+            Self::UnknownRecipe { .. } | Self::Platform { .. } | Self::CaCerts { .. } => {
+                Exit::Usage
+            }
             Self::Part(error) => error.exit(),
             _ => Exit::Failed,
         }

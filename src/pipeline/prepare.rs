@@ -60,12 +60,7 @@ pub fn prepare(request: &Request, session: &Session) -> Result<Prepared, Pipelin
         reach: session.reach,
     };
     let mut plan = recipe
-        .plan(
-            &request.tree,
-            &request.options,
-            &resolved.targets,
-            &context,
-        )
+        .plan(&request.tree, &request.options, &resolved.targets, &context)
         .map_err(PipelineError::Part)?;
     resolved.add_to(&mut plan, request);
     let facts = plan.evidence.facts.join(", ");

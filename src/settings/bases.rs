@@ -57,7 +57,10 @@ impl ChosenBases {
             "base_registry",
             [
                 (flags.registry.clone(), "--base-registry"),
-                (variable("KARISIMBI_BASE_REGISTRY"), "KARISIMBI_BASE_REGISTRY"),
+                (
+                    variable("KARISIMBI_BASE_REGISTRY"),
+                    "KARISIMBI_BASE_REGISTRY",
+                ),
             ],
             keys.registry,
         );

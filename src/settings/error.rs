@@ -180,7 +180,9 @@ impl Coded for SettingsError {
             Self::Digest { .. } => "write HOST/PROJECT/NAME:TAG",
             Self::OtherDigest { .. } => "write the tag alone, or name the right source",
             Self::BaseRegistry { .. } => "write HOST/PROJECT, such as harbor.example/bases",
-            Self::ShortName { .. } => "short names are static, cc, python3.N and nodeN, or those with -alpine behind",
+            Self::ShortName { .. } => {
+                "short names are static, cc, python3.N and nodeN, or those with -alpine behind"
+            }
             Self::Project { .. } => "write HOST/PROJECT, such as harbor.example/apps",
             Self::HalfLogin { .. } => "set both, or neither and use `docker login`",
             Self::LoginWhere { .. } => "push to one registry at a time, or use `docker login`",

@@ -199,7 +199,11 @@ fn report_ignored(tree: &SourceTree, directory: &str, session: &Session) {
         "" => name.to_owned(),
         folder => format!("{folder}/{name}"),
     };
-    if tree.file(&below(BASES_LOCK)).or_else(|| tree.file(BASES_LOCK)).is_some() {
+    if tree
+        .file(&below(BASES_LOCK))
+        .or_else(|| tree.file(BASES_LOCK))
+        .is_some()
+    {
         let text = format!("{BASES_LOCK} of the clone is not obeyed; --trust-config obeys it");
         session.reporter.warn("CFG-IGNORED", text);
     }

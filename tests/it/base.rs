@@ -183,7 +183,10 @@ fn the_embedded_base_is_whole_and_the_same_everywhere() {
 #[test]
 fn the_certificates_of_the_embedded_base_are_read_by_openssl() {
     let world = World::new();
-    let base = world.resolve("embedded:static", &["linux/amd64"]).unwrap().remove(0);
+    let base = world
+        .resolve("embedded:static", &["linux/amd64"])
+        .unwrap()
+        .remove(0);
     let context = world.context(None);
     let runtime = RuntimeConfig::default();
     let platform = Platform::linux_amd64();

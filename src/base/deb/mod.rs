@@ -1,18 +1,32 @@
 //! Bases from signed Debian packages: trust, indices, closure, assembly.
 
+mod accounts;
+mod ar;
 mod archive;
+mod assemble;
+mod assemble_error;
+mod certificates;
 mod cleartext;
 mod closure;
+mod config;
 mod control;
 mod error;
+mod extract;
 mod fetch;
+mod filter;
 mod index;
 mod keys;
+mod merge;
 mod mirror;
+mod node;
 mod npm;
+mod os_packages;
 mod outdated;
+mod package_file;
+mod python;
 mod release;
 mod resolve;
+mod sets;
 mod sources;
 mod transport;
 mod version;
@@ -26,11 +40,18 @@ use crate::progress::Reporter;
 use crate::sandbox::Sandbox;
 use crate::store::Store;
 
+pub use assemble::{Ingredients, assemble};
+pub use assemble_error::AssembleError;
+pub use config::{Bytecode, PACKAGES, RUNTIME, base_of, layer_keys};
 pub use error::DebError;
 pub use fetch::fetch;
+pub use node::{is_release_of, npm_package};
 pub use npm::{NPM_REGISTRY, fetch_file, lock_npm, npm_versions};
+pub use os_packages::{OsPackages, os_packages_layer};
 pub use outdated::{Newer, Security, newer};
+pub use python::tool_architecture;
 pub use resolve::{Wanted, resolve};
+pub use sets::{FILTER_VERSION, InvalidSet, PackageSet, exclude, roots, suites};
 pub use version::compare as compare_versions;
 
 /// What assembling may use.

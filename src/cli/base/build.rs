@@ -118,8 +118,7 @@ impl Build {
                     (Some(LockedBase::Deb(deb)), _) if self.no_pyc => {
                         base::packages::without_bytecode(deb, platforms, context)?
                     }
-                    (Some(LockedBase::Deb(_)), _)
-                    | (_, pin::What::Itself(BaseName::Embedded)) => {
+                    (Some(LockedBase::Deb(_)), _) | (_, pin::What::Itself(BaseName::Embedded)) => {
                         pinned.bases(platforms, context)?
                     }
                     _ => {
@@ -146,7 +145,9 @@ fn images(
         .map(|(platform, base)| Image::of_base(platform, base))
         .collect::<Result<Vec<_>, _>>()?;
     // A manifest alone has none: its digest is the base's.
-    let title = bases.first().map_or_else(|| name.to_string(), |base| base.name.clone());
+    let title = bases
+        .first()
+        .map_or_else(|| name.to_string(), |base| base.name.clone());
     let annotations: BTreeMap<String, String> = [
         ("org.opencontainers.image.title".to_owned(), title),
         (
@@ -164,7 +165,10 @@ fn images(
 fn report(name: &BaseName, images: &[Image], index: Option<&Document>, ground: &Ground) {
     for image in images {
         let size = human_bytes(image.layer_bytes());
-        let text = format!("{name}, {size}, {}, {}", image.platform, image.manifest.digest);
+        let text = format!(
+            "{name}, {size}, {}, {}",
+            image.platform, image.manifest.digest
+        );
         ground.session.reporter.line(Verb::Image, text);
     }
     if let Some(index) = index {

@@ -72,6 +72,9 @@ mod tests {
         );
         changes.truncate(1);
         changes[0].security = Some(true);
-        assert_eq!(table(&changes), "cc  libc6  2.41-1 → 2.41-2  security  linux/amd64");
+        assert_eq!(
+            table(&changes),
+            "cc  libc6  2.41-1 → 2.41-2  security  linux/amd64"
+        );
     }
 }

@@ -47,7 +47,9 @@ pub(super) struct Verify {
 
 /// The lock is behind.
 #[derive(Debug, thiserror::Error)]
-#[error("{count} packages of bases.lock have newer versions, {security} of them fix vulnerabilities")]
+#[error(
+    "{count} packages of bases.lock have newer versions, {security} of them fix vulnerabilities"
+)]
 struct Behind {
     count: usize,
     security: usize,
@@ -115,12 +117,7 @@ impl Verify {
         Ok(())
     }
 
-    fn deb(
-        &self,
-        name: &str,
-        deb: &LockedDeb,
-        ground: &Ground,
-    ) -> Result<Vec<String>, AnyError> {
+    fn deb(&self, name: &str, deb: &LockedDeb, ground: &Ground) -> Result<Vec<String>, AnyError> {
         let mut lines = Vec::new();
         for platform in self.platforms_of(deb) {
             // Assembled where no layer of an earlier build can be taken for it.
@@ -141,7 +138,11 @@ impl Verify {
                 .iter()
                 .map(|layer| format!("{} {}", layer.name, layer.diff_id))
                 .collect();
-            let said = if compared { "verified" } else { "assembled, the lock has no layers yet" };
+            let said = if compared {
+                "verified"
+            } else {
+                "assembled, the lock has no layers yet"
+            };
             lines.push(format!("{name} {platform} {said}: {}", listed.join(", ")));
         }
         Ok(lines)
@@ -151,7 +152,10 @@ impl Verify {
         if !self.platforms.is_empty() {
             return self.platforms.clone();
         }
-        let with_layers = deb.platforms.iter().filter(|(_, parts)| !parts.layers.is_empty());
+        let with_layers = deb
+            .platforms
+            .iter()
+            .filter(|(_, parts)| !parts.layers.is_empty());
         let found: Vec<Platform> = with_layers
             .filter_map(|(platform, _)| platform.parse().ok())
             .collect();

@@ -74,7 +74,11 @@ fn locked(base: &LockedBase) -> String {
         LockedBase::Registry(image) => format!("{}@{}", image.reference, image.digest),
         LockedBase::Deb(deb) => {
             let date = deb.sources.iter().map(|source| source.date.as_str()).max();
-            let day = date.unwrap_or_default().split('T').next().unwrap_or_default();
+            let day = date
+                .unwrap_or_default()
+                .split('T')
+                .next()
+                .unwrap_or_default();
             format!("deb:{}/{} of {day}", deb.suite, deb.set)
         }
     }
@@ -122,9 +126,12 @@ fn text(rows: &[Row]) -> String {
             let until = row.supported_until.as_deref();
             let until = until.map_or_else(String::new, |day| format!("until {day}"));
             let locked = if row.locked { "locked" } else { "" };
-            format!("{:<names$}  {:<places$}  {locked:<6}  {until}", row.name, row.stands_for)
-                .trim_end()
-                .to_owned()
+            format!(
+                "{:<names$}  {:<places$}  {locked:<6}  {until}",
+                row.name, row.stands_for
+            )
+            .trim_end()
+            .to_owned()
         })
         .collect();
     lines.join("\n")

@@ -58,7 +58,11 @@ struct ShownFacts<'a> {
 impl Show {
     pub(super) fn run(&self, global: &Global, environment: &Environment) -> Outcome {
         let mut ground = Ground::new(global, &self.bases, environment)?;
-        if let Some(entry) = self.name.lock_key().and_then(|key| ground.lock.entry(&key).cloned()) {
+        if let Some(entry) = self
+            .name
+            .lock_key()
+            .and_then(|key| ground.lock.entry(&key).cloned())
+        {
             ground.with_packages_of(&entry);
         }
         let platforms = [self.platform.clone()];
@@ -114,11 +118,18 @@ fn text(shown: &Shown<'_>) -> String {
         line("supported", &format!("until {day}"));
     }
     for layer in &shown.layers {
-        line("layer", &format!("{}  {}", layer.digest, human_bytes(layer.size)));
+        line(
+            "layer",
+            &format!("{}  {}", layer.digest, human_bytes(layer.size)),
+        );
     }
     let facts = &shown.facts;
     line("libc", facts.libc.as_deref().unwrap_or("none"));
-    let users: Vec<String> = facts.users.iter().map(|(id, name)| format!("{name} {id}")).collect();
+    let users: Vec<String> = facts
+        .users
+        .iter()
+        .map(|(id, name)| format!("{name} {id}"))
+        .collect();
     line("users", &users.join(", "));
     line("entries", &facts.entries.to_string());
     if let Some(LockedBase::Deb(deb)) = shown.locked {
@@ -139,13 +150,23 @@ fn packages(deb: &LockedDeb, platform: &str, line: &mut impl FnMut(&str, &str)) 
         return;
     };
     let all = parts.packages.iter().chain(&parts.os_packages);
-    let width = all.clone().map(|package| package.name.len()).max().unwrap_or_default();
+    let width = all
+        .clone()
+        .map(|package| package.name.len())
+        .max()
+        .unwrap_or_default();
     for package in all {
         let (name, version, size) = (&package.name, &package.version, human_bytes(package.size));
         let why = &package.why;
-        line("package", &format!("{name:<width$}  {version}  {size}  {why}"));
+        line(
+            "package",
+            &format!("{name:<width$}  {version}  {size}  {why}"),
+        );
     }
     for file in &parts.extra {
-        line("file", &format!("{} {}  {}", file.name, file.version, human_bytes(file.size)));
+        line(
+            "file",
+            &format!("{} {}  {}", file.name, file.version, human_bytes(file.size)),
+        );
     }
 }

@@ -50,11 +50,7 @@ impl Reader<'_> {
         names
     }
 
-    fn listed(
-        &mut self,
-        path: &str,
-        rule: fn(&str) -> Result<String, rules::Rule>,
-    ) -> Vec<String> {
+    fn listed(&mut self, path: &str, rule: fn(&str) -> Result<String, rules::Rule>) -> Vec<String> {
         let items = self.root.at(path).map(Node::items).unwrap_or_default();
         let mut found = Vec::new();
         for (index, item) in items.iter().enumerate() {
