@@ -111,13 +111,13 @@ struct Memory {
 }
 
 impl Origin {
-    /// In a few words: `locked`, `resolved 3 days ago on this machine`.
+    /// In a few words, behind "resolved": `locked`, `3 days ago on this machine`.
     pub fn words(&self) -> String {
         match self {
             Self::Name => String::new(),
             Self::Lock => "locked".to_owned(),
-            Self::Earlier(seconds) => format!("resolved {} ago on this machine", age(*seconds)),
-            Self::Now => "resolved now".to_owned(),
+            Self::Earlier(seconds) => format!("{} ago on this machine", age(*seconds)),
+            Self::Now => "just now".to_owned(),
         }
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::deb::{self, Security};
-use super::lock::{LockedBase, LockedDeb, LockedPlatform};
+use super::deb::{self, Newer, Security};
+use super::lock::{LockedBase, LockedDeb, LockedPackage, LockedPlatform};
 use super::pin::{self, PinContext, What};
 use super::resolve::digest_of;
 use super::{BaseError, BaseName};
@@ -31,58 +31,95 @@ pub struct Change {
     pub security: Option<bool>,
 }
 
-/// What a locked base lacks of what there is now.
+/// What locked bases lack of what there is now.
 ///
 /// # Errors
 /// Those of the mirror, the package registry and the registry.
 pub fn outdated(
-    name: &str,
-    base: &LockedBase,
+    bases: &[(String, LockedBase)],
     context: &PinContext<'_>,
 ) -> Result<Vec<Change>, BaseError> {
     let mut found = Vec::new();
-    match base {
-        LockedBase::Registry(image) => {
+    for (name, base) in bases {
+        if let LockedBase::Registry(image) = base {
             let reference: Reference = image.reference.parse().map_err(part)?;
             let now = digest_of(&reference, context.base)?;
-            if now != image.digest {
-                found.push(Change {
-                    base: name.to_owned(),
-                    package: "image".to_owned(),
-                    before: Some(image.digest.to_string()),
-                    now: Some(now.to_string()),
-                    platforms: Vec::new(),
-                    security: None,
-                });
-            }
+            found.extend((now != image.digest).then(|| Change {
+                base: name.clone(),
+                package: "image".to_owned(),
+                before: Some(image.digest.to_string()),
+                now: Some(now.to_string()),
+                platforms: Vec::new(),
+                security: None,
+            }));
         }
-        LockedBase::Deb(locked) => {
-            for platform in locked.platforms.keys() {
-                found.extend(newer(name, locked, platform, context)?);
+    }
+    let mut suites: Vec<&str> = debs(bases).map(|(_, deb)| deb.suite.as_str()).collect();
+    suites.sort_unstable();
+    suites.dedup();
+    for suite in suites {
+        let of_suite: Vec<(&str, &LockedDeb)> =
+            debs(bases).filter(|(_, deb)| deb.suite == suite).collect();
+        let together = together(&of_suite);
+        for platform in together.platforms.keys() {
+            let newer = context
+                .with_deb(|context| deb::newer(&together, platform, context).map_err(part))?;
+            for (name, deb) in &of_suite {
+                let has = |newer: &&Newer| {
+                    let parts = deb.platforms.get(platform);
+                    parts.is_some_and(|parts| all(parts).any(|package| *package == newer.package))
+                };
+                found.extend(newer.iter().filter(has).map(|newer| Change {
+                    base: (*name).to_owned(),
+                    package: newer.package.name.clone(),
+                    before: Some(newer.package.version.clone()),
+                    now: Some(newer.newest.version.clone()),
+                    platforms: vec![platform.clone()],
+                    security: Some(newer.security == Security::Yes),
+                }));
             }
         }
     }
     Ok(merged(found))
 }
 
-fn newer(
-    name: &str,
-    locked: &LockedDeb,
-    platform: &str,
-    context: &PinContext<'_>,
-) -> Result<Vec<Change>, BaseError> {
-    context.with_deb(|context| {
-        let newer = deb::newer(locked, platform, context).map_err(part)?;
-        let packages = newer.into_iter().map(|newer| Change {
-            base: name.to_owned(),
-            package: newer.package.name,
-            before: Some(newer.package.version),
-            now: Some(newer.newest.version),
-            platforms: vec![platform.to_owned()],
-            security: Some(newer.security == Security::Yes),
-        });
-        Ok(packages.collect())
-    })
+fn debs(bases: &[(String, LockedBase)]) -> impl Iterator<Item = (&str, &LockedDeb)> {
+    bases
+        .iter()
+        .filter_map(|(name, base)| Some((name.as_str(), pin::deb(base)?)))
+}
+
+fn all(parts: &LockedPlatform) -> impl Iterator<Item = &LockedPackage> {
+    parts.packages.iter().chain(&parts.os_packages)
+}
+
+/// The packages of several bases of one suite, so that its index is read once.
+fn together(bases: &[(&str, &LockedDeb)]) -> LockedDeb {
+    let mut together = LockedDeb {
+        suite: bases
+            .first()
+            .map_or_else(String::new, |(_, deb)| deb.suite.clone()),
+        set: String::new(),
+        os_packages: Vec::new(),
+        filter_version: 0,
+        sources: Vec::new(),
+        roots: Vec::new(),
+        platforms: BTreeMap::new(),
+    };
+    for (_, deb) in bases {
+        for source in &deb.sources {
+            if !together.sources.contains(source) {
+                together.sources.push(source.clone());
+            }
+        }
+        for (platform, parts) in &deb.platforms {
+            let known = together.platforms.entry(platform.clone()).or_default();
+            known.packages.extend(all(parts).cloned());
+            known.packages.sort();
+            known.packages.dedup();
+        }
+    }
+    together
 }
 
 fn part(error: impl Into<AnyError>) -> BaseError {
@@ -94,8 +131,8 @@ fn merged(changes: Vec<Change>) -> Vec<Change> {
     let mut merged: Vec<Change> = Vec::new();
     for change in changes {
         let same = |known: &&mut Change| {
-            (&known.package, &known.before, &known.now)
-                == (&change.package, &change.before, &change.now)
+            (&known.base, &known.package, &known.before, &known.now)
+                == (&change.base, &change.package, &change.before, &change.now)
         };
         match merged.iter_mut().find(same) {
             Some(known) => known.platforms.extend(change.platforms),

@@ -200,6 +200,3 @@ impl<R: Read> Read for Bounded<R> {
         Ok(count)
     }
 }
-
-/// Where the contents of packages are kept until a layer is written.
-pub(super) type Scratch = PathBuf;

@@ -47,9 +47,7 @@ pub(super) struct Verify {
 
 /// The lock is behind.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{count} packages of bases.lock have newer versions, {security} of them fix vulnerabilities"
-)]
+#[error("newer than bases.lock: {count}, of which {security} for security")]
 struct Behind {
     count: usize,
     security: usize,
@@ -68,13 +66,9 @@ impl Coded for Behind {
 impl Outdated {
     pub(super) fn run(&self, global: &Global, environment: &Environment) -> Outcome {
         let ground = Ground::with_lock(global, &self.bases, environment)?;
-        let mut found: Vec<Change> = Vec::new();
-        for (name, base) in ground.entries(&self.names)? {
-            let newer = ground.with(|context| {
-                renew::outdated(&name, &base, context).map_err(PipelineError::part)
-            })?;
-            found.extend(newer);
-        }
+        let entries = ground.entries(&self.names)?;
+        let found: Vec<Change> = ground
+            .with(|context| renew::outdated(&entries, context).map_err(PipelineError::part))?;
         let text = match self.format {
             Format::Text => changes::table(&found),
             Format::Json => serde_json::to_string_pretty(&found).map_err(SettingsError::json)?,
