@@ -3,7 +3,7 @@
 use super::sets::Usr;
 
 /// Folders and files that are left out, with everything below them.
-const DROPPED: [&str; 33] = [
+const DROPPED: [&str; 39] = [
     "boot",
     "etc/default",
     "etc/init.d",
@@ -19,10 +19,15 @@ const DROPPED: [&str; 33] = [
     "opt",
     "srv",
     "usr/games",
+    "usr/lib/binfmt.d",
+    "usr/share/applications",
     "usr/share/base-files",
+    "usr/share/binfmts",
     "usr/share/bug",
     "usr/share/dict",
     "usr/share/doc-base",
+    "usr/share/gcc",
+    "usr/share/gdb",
     "usr/share/groff",
     "usr/share/info",
     "usr/share/linda",
@@ -30,6 +35,7 @@ const DROPPED: [&str; 33] = [
     "usr/share/locale",
     "usr/share/man",
     "usr/share/menu",
+    "usr/share/pixmaps",
     "usr/src",
     "var/backups",
     "var/local",
