@@ -202,7 +202,7 @@ fn ring(context: &DebContext<'_>, origin: &Origin) -> Result<Keyring, DebError> 
         let readable = origin.keyrings.iter().filter(|path| path.is_file());
         for path in readable {
             match Keyring::load(std::slice::from_ref(path)) {
-                Ok(more) => ring.keys.extend(more.keys),
+                Ok(more) => ring.certificates.extend(more.certificates),
                 Err(error) => context.reporter.warn("BASE-KEYRING", error.to_string()),
             }
         }

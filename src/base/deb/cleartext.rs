@@ -114,7 +114,7 @@ fn judge(signature: &Signature, text: &[u8], ring: &Keyring, now: i64) -> Judgem
         None if made == 0 => "the signature has no date",
         None if made > now.saturating_add(SKEW) => "the signature is from the future",
         None if ended => "the signature has expired",
-        None => return Judgement::Good(key.fingerprint.clone()),
+        None => return Judgement::Good(key.fingerprint()),
     };
     Judgement::Ignored(why.to_owned())
 }

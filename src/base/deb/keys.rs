@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use pgp::composed::{Deserializable, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{PublicKey, PublicSubkey, Signature, SignatureType};
-use pgp::types::{KeyDetails, Tag};
+use pgp::types::{Fingerprint, KeyDetails, KeyId, Tag};
 
 use super::error::DebError;
 
@@ -20,8 +20,8 @@ const KEYRING_LIMIT: u64 = 4 << 20;
 /// A key, primary or subkey, with what its owner says about it.
 #[derive(Debug)]
 pub(super) struct Key {
-    pub(super) fingerprint: String,
-    pub(super) id: String,
+    print: Fingerprint,
+    id: KeyId,
     material: Material,
     created: i64,
     expires: Option<i64>,
@@ -45,6 +45,11 @@ pub(super) enum Unfit {
 }
 
 impl Key {
+    /// Its fingerprint in upper-case hex.
+    pub(super) fn fingerprint(&self) -> String {
+        hex(self.print.as_bytes())
+    }
+
     /// Whether the text was signed with this key.
     pub(super) fn verify(&self, signature: &Signature, text: &[u8]) -> pgp::errors::Result<()> {
         match &self.material {
@@ -70,9 +75,12 @@ impl Key {
 }
 
 /// Keys, and what to call them in messages.
+///
+/// What a certificate says of its keys is checked when one of them has signed: a keyring has
+/// dozens of signatures, a message three.
 #[derive(Debug)]
 pub(super) struct Keyring {
-    pub(super) keys: Vec<Key>,
+    pub(super) certificates: Vec<SignedPublicKey>,
     pub(super) name: String,
 }
 
@@ -85,36 +93,38 @@ impl Keyring {
         if files.is_empty() {
             let built_in = Path::new("(built in)");
             return Ok(Self {
-                keys: read(DEBIAN).map_err(|why| bad(built_in, why))?,
+                certificates: read(DEBIAN).map_err(|why| bad(built_in, why))?,
                 name: "Debian's archive keys".to_owned(),
             });
         }
-        let mut keys = Vec::new();
+        let mut certificates = Vec::new();
         for file in files {
-            keys.extend(read_file(file)?);
+            certificates.extend(read_file(file)?);
         }
         let names: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
         Ok(Self {
-            keys,
+            certificates,
             name: names.join(", "),
         })
     }
 
-    /// The key that a signature names.
-    pub(super) fn find(&self, signature: &Signature) -> Option<&Key> {
-        let prints: Vec<String> = signature
-            .issuer_fingerprint()
-            .into_iter()
-            .map(|print| hex(print.as_bytes()))
-            .collect();
-        let ids: Vec<String> = signature
-            .issuer_key_id()
-            .into_iter()
-            .map(|id| hex(id.as_ref()))
-            .collect();
-        self.keys
+    /// The key that a signature names, as far as its certificate binds it.
+    pub(super) fn find(&self, signature: &Signature) -> Option<Key> {
+        let prints = signature.issuer_fingerprint();
+        let ids = signature.issuer_key_id();
+        let named = |print: &Fingerprint, id: &KeyId| prints.contains(&print) || ids.contains(&id);
+        self.certificates
             .iter()
-            .find(|key| prints.contains(&key.fingerprint) || ids.contains(&key.id))
+            .filter(|certificate| {
+                let primary = &certificate.primary_key;
+                let subkeys = &certificate.public_subkeys;
+                named(&primary.fingerprint(), &primary.legacy_key_id())
+                    || subkeys
+                        .iter()
+                        .any(|sub| named(&sub.key.fingerprint(), &sub.key.legacy_key_id()))
+            })
+            .flat_map(keys_of)
+            .find(|key| named(&key.print, &key.id))
     }
 }
 
@@ -130,7 +140,7 @@ pub(super) fn issuer(signature: &Signature) -> String {
         .unwrap_or_else(|| "(no key id)".to_owned())
 }
 
-fn read_file(path: &Path) -> Result<Vec<Key>, DebError> {
+fn read_file(path: &Path) -> Result<Vec<SignedPublicKey>, DebError> {
     let size = fs_err::metadata(path)
         .map_err(|error| bad(path, error.to_string()))?
         .len();
@@ -148,22 +158,22 @@ fn bad(path: &Path, why: String) -> DebError {
     }
 }
 
-fn read(bytes: &[u8]) -> Result<Vec<Key>, String> {
-    let (certificates, _) =
+fn read(bytes: &[u8]) -> Result<Vec<SignedPublicKey>, String> {
+    let (found, _) =
         SignedPublicKey::from_reader_many_buf(bytes).map_err(|error| error.to_string())?;
-    let mut keys = Vec::new();
-    for certificate in certificates {
+    let mut certificates = Vec::new();
+    for certificate in found {
         match certificate {
-            Ok(certificate) => keys.extend(keys_of(&certificate)),
+            Ok(certificate) => certificates.push(certificate),
             // A key of a kind that is not known yet says nothing about the others.
             Err(pgp::errors::Error::Unsupported { .. }) => {}
             Err(error) => return Err(error.to_string()),
         }
     }
-    if keys.is_empty() {
-        return Err("it holds no public key that signs".to_owned());
+    if certificates.is_empty() {
+        return Err("it holds no public key".to_owned());
     }
-    Ok(keys)
+    Ok(certificates)
 }
 
 /// The primary key and the subkeys of a certificate, as far as its own signatures bind them.
@@ -203,8 +213,8 @@ fn keys_of(certificate: &SignedPublicKey) -> Vec<Key> {
     // The shortest of what is said: an old statement of another kind must not outlive a new one.
     let expires = statements.iter().filter_map(|s| end_of(s, created)).min();
     let mut keys = vec![Key {
-        fingerprint: hex(primary.fingerprint().as_bytes()),
-        id: hex(primary.legacy_key_id().as_ref()),
+        print: primary.fingerprint(),
+        id: primary.legacy_key_id(),
         material: Material::Primary(Box::new(primary.clone())),
         created,
         expires,
@@ -250,8 +260,8 @@ fn subkey_of(
     let created = i64::from(subkey.key.created_at().as_secs());
     let own = end_of(binding, created);
     Some(Key {
-        fingerprint: hex(subkey.key.fingerprint().as_bytes()),
-        id: hex(subkey.key.legacy_key_id().as_ref()),
+        print: subkey.key.fingerprint(),
+        id: subkey.key.legacy_key_id(),
         material: Material::Subkey(Box::new(subkey.key.clone())),
         created,
         expires: own.into_iter().chain(primary_expires).min(),
