@@ -104,7 +104,7 @@ fn parts(name: &BaseName) -> Vec<String> {
         }
         BaseName::Registry(reference) => {
             let repository = reference.repository.path.rsplit('/').next();
-            let tag = reference.tag.as_ref().map(|tag| tag.as_str());
+            let tag = reference.tag.as_ref().map(crate::reference::Tag::as_str);
             of_image(repository.unwrap_or_default(), tag.unwrap_or_default())
         }
         BaseName::Embedded | BaseName::Scratch | BaseName::Layout { .. } => Vec::new(),

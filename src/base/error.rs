@@ -77,17 +77,19 @@ pub enum BaseError {
 }
 
 fn listed(tried: &[String]) -> String {
-    tried.iter().map(|reason| format!("\n  {reason}")).collect()
+    tried.iter().flat_map(|reason| ["\n  ", reason]).collect()
 }
 
 impl Coded for BaseError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Unknown { .. } | Self::DebName { .. } | Self::Transport { .. } => "BASE-UNKNOWN",
+            Self::Unknown { .. }
+            | Self::DebName { .. }
+            | Self::Transport { .. }
+            | Self::NotAssembled { .. } => "BASE-UNKNOWN",
             Self::NotPinned { .. } => "BASE-BUG",
             Self::NoWay { .. } => "BASE-NOWHERE",
             Self::NoNode { .. } => "BASE-NODE",
-            Self::NotAssembled { .. } => "BASE-UNKNOWN",
             Self::Alias { .. } => "BASE-ALIAS",
             Self::OsPackages { .. } => "BASE-OS-PACKAGES",
             Self::Lock(source) => source.code(),
@@ -104,9 +106,13 @@ impl Coded for BaseError {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Unknown { .. } | Self::DebName { .. } | Self::Transport { .. } => Exit::Usage,
+            Self::Unknown { .. }
+            | Self::DebName { .. }
+            | Self::Transport { .. }
+            | Self::Alias { .. }
+            | Self::OsPackages { .. }
+            | Self::NotAssembled { .. } => Exit::Usage,
             Self::NotPinned { .. } => Exit::Bug,
-            Self::Alias { .. } | Self::OsPackages { .. } | Self::NotAssembled { .. } => Exit::Usage,
             Self::Lock(source) => source.exit(),
             Self::Image(source) => source.exit(),
             Self::Source(source) => source.exit(),

@@ -81,9 +81,9 @@ pub struct LockedSource {
     pub mirror: String,
     /// `trixie`, `trixie-updates`, `trixie-security`.
     pub suite: String,
-    /// `Date` of the InRelease file, as RFC 3339 in UTC; an older one is refused later.
+    /// `Date` of the `InRelease` file, as RFC 3339 in UTC; an older one is refused later.
     pub date: String,
-    /// Digest of the InRelease file.
+    /// Digest of the `InRelease` file.
     pub inrelease_sha256: Digest,
     /// Fingerprints of the keys whose signatures were good, upper-case hex.
     pub signed_by: Vec<String>,

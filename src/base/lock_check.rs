@@ -2,6 +2,7 @@
 //! names become addresses, file names and lines on a terminal.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use base64::Engine as _;
 
@@ -234,7 +235,7 @@ fn is_pool_path(text: &str) -> bool {
     let part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.chars().all(fits);
     text.len() <= 300
         && text.starts_with("pool/")
-        && text.ends_with(".deb")
+        && Path::new(text).extension().is_some_and(|end| end == "deb")
         && text.split('/').all(part)
 }
 

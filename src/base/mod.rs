@@ -1,5 +1,6 @@
 //! Bases: names, resolution, facts, the embedded static base.
 
+pub mod assembled;
 mod ca_layer;
 mod convert;
 pub mod deb;

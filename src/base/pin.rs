@@ -10,7 +10,7 @@ use super::lock::{LockedBase, LockedDeb, LockedRegistry};
 use super::lock_file::{Kind, LockPlace, LockUse};
 use super::packages::{self, Unfit};
 use super::resolve::{self, digest_of};
-use super::{Base, BaseContext, BaseError, BaseName, LockError, ShortName, short};
+use super::{Base, BaseContext, BaseError, BaseName, LockError, ShortName, assembled, short};
 use crate::digest::Digest;
 use crate::error::AnyError;
 use crate::net::{Net, Reach};
@@ -235,7 +235,7 @@ pub fn pin(
     }
     match (&unfit, lock.place().path()) {
         (Some(reason), _) => {
-            context.explain(name, &format!("{reason}; all of it is resolved anew"))
+            context.explain(name, &format!("{reason}; all of it is resolved anew"));
         }
         (None, Some(path)) if lock.exists() => {
             context.explain(name, &format!("{} does not have it", path.display()));
@@ -364,7 +364,7 @@ impl Pinned {
                 let reference: Reference = image.reference.parse().map_err(invalid)?;
                 resolve::pinned(&reference, image.digest, platforms, context.base)
             }
-            What::Locked(LockedBase::Deb(deb)) => packages::bases(deb, platforms, context),
+            What::Locked(LockedBase::Deb(deb)) => assembled::bases(deb, platforms, context),
         }
     }
 

@@ -116,7 +116,7 @@ pub struct Bases {
     pub names: BTreeMap<String, String>,
     /// `mirror`: the address of a Debian mirror.
     pub mirror: Option<String>,
-    /// `keyring`: OpenPGP keys in place of the built-in ones; relative to the file's folder.
+    /// `keyring`: PGP keys in place of the built-in ones; relative to the file's folder.
     pub keyring: Option<String>,
     /// `os_packages`: Debian packages on top of the base, sorted.
     pub os_packages: Vec<String>,

@@ -9,7 +9,7 @@ use crate::base::lock::{BasesLock, LockedBase};
 use crate::base::lock_file::LockUse;
 use crate::base::{
     self, BaseContext, BaseError, BaseName, BaseOptions, Flavour, ManifestSource, PinContext,
-    Pinned, Target, eol, packages, pin,
+    Pinned, Target, assembled, eol, pin,
 };
 use crate::error::AnyError;
 use crate::image::Document;
@@ -223,7 +223,7 @@ fn os_packages(
     let Some(LockedBase::Deb(locked)) = pinned.locked() else {
         return Ok(None);
     };
-    let debs = packages::os_packages(locked, &target.platform, context);
+    let debs = assembled::os_packages(locked, &target.platform, context);
     let debs = debs.map_err(PipelineError::part)?;
     if debs.is_empty() {
         return Ok(None);

@@ -17,7 +17,7 @@ pub(in crate::cli) struct BaseArgs {
     /// none: no packages
     #[arg(long, value_name = "URL")]
     mirror: Option<String>,
-    /// OpenPGP keys that may sign a mirror's indices, in place of Debian's
+    /// PGP keys that may sign a mirror's indices, in place of Debian's
     #[arg(long, value_name = "FILE")]
     keyring: Option<PathBuf>,
     /// Look for short names of bases in this project first (default: `KARISIMBI_BASE_REGISTRY`)

@@ -116,7 +116,7 @@ impl Build {
                 let mut pinned = pin::pin(name, platforms, &ground.lock, context)?;
                 let bases = match (pinned.locked(), &pinned.what) {
                     (Some(LockedBase::Deb(deb)), _) if self.no_pyc => {
-                        base::packages::without_bytecode(deb, platforms, context)?
+                        base::assembled::without_bytecode(deb, platforms, context)?
                     }
                     (Some(LockedBase::Deb(_)), _) | (_, pin::What::Itself(BaseName::Embedded)) => {
                         pinned.bases(platforms, context)?

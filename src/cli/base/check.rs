@@ -5,7 +5,7 @@ use clap::Args;
 use super::{BaseArgs, Ground, changes};
 use crate::base::lock::{LockedBase, LockedDeb};
 use crate::base::renew::{self, Change};
-use crate::base::{BaseName, packages};
+use crate::base::{BaseName, assembled};
 use crate::cli::output::Format;
 use crate::cli::{Global, Outcome, output};
 use crate::error::{AnyError, Coded};
@@ -119,7 +119,7 @@ impl Verify {
             let reporter = std::sync::Arc::clone(&ground.session.reporter);
             let scratch = Store::open(&folder, reporter)?;
             let layers = ground.with(|context| {
-                packages::verify(deb, &platform, &scratch, context).map_err(PipelineError::part)
+                assembled::verify(deb, &platform, &scratch, context).map_err(PipelineError::part)
             })?;
             drop(scratch);
             fs_err::remove_dir_all(&folder).map_err(|source| SettingsError::Write {
