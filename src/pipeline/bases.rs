@@ -47,12 +47,11 @@ pub(super) struct Bases {
 /// # Errors
 /// Those of the recipe, and BASE-UNKNOWN.
 pub fn base_name(request: &Request, recipe: &dyn Recipe) -> Result<BaseName, PipelineError> {
-    let (text, default) = match &request.base {
-        Some(name) => (name.clone(), false),
-        None => {
-            let needs = recipe.needs(&request.tree, &request.options);
-            (needs.map_err(PipelineError::Part)?.base, true)
-        }
+    let (text, default) = if let Some(name) = &request.base {
+        (name.clone(), false)
+    } else {
+        let needs = recipe.needs(&request.tree, &request.options);
+        (needs.map_err(PipelineError::Part)?.base, true)
     };
     let name: BaseName = text.parse().map_err(PipelineError::part)?;
     // Who writes embedded:static means it.
@@ -177,7 +176,7 @@ impl Bases {
             image.layers.splice(0..0, extras.iter().cloned());
             let has = |path: &&str| image.target.facts.entries.contains_key(*path);
             // Node reads its own list of authorities and no file of the system.
-            if !request.ca_certs.is_empty() && NODE.iter().any(|path| has(&path)) {
+            if !request.ca_certs.is_empty() && NODE.iter().any(has) {
                 let env = &mut image.runtime.env;
                 env.entry(NODE_CERTS.to_owned())
                     .or_insert_with(|| CA_BUNDLE.to_owned());

@@ -191,7 +191,6 @@ impl Environment {
     ///
     /// # Errors
     /// When the system does not say.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
     pub fn own_program() -> std::io::Result<PathBuf> {
         std::env::current_exe()
     }

@@ -136,19 +136,17 @@ fn local(
             flags,
             session,
         )?,
-        Place::Folder(root) => match deployment
-            .github_url
-            .as_deref()
-            .filter(|_| !is_source(&root))
-        {
-            Some(url) => cloned_for(url, None, flags, session)?,
-            None => {
+        Place::Folder(root) => {
+            let url = deployment.github_url.as_deref();
+            if let Some(url) = url.filter(|_| !is_source(&root)) {
+                cloned_for(url, None, flags, session)?
+            } else {
                 let lock = beside.clone().unwrap_or_else(|| root.join(BASES_LOCK));
                 let mut source = folder_source(root, (&folder, &lock), flags, session)?;
                 source.lock = LockPlace::Root(lock);
                 source
             }
-        },
+        }
     };
     if let Some(beside) = beside {
         source.lock = LockPlace::Beside(beside);
