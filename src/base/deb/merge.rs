@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use fs_err as fs;
 
-use super::extract::{Extracted, extract};
+use super::extract::{Extracted, Memory, extract};
 use super::sets::Usr;
 use super::{AssembleError, FetchedDeb};
 use crate::digest::Digest;
@@ -29,6 +29,7 @@ pub(super) fn extract_all(
 ) -> Result<Vec<Extracted>, AssembleError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
+    let memory = Memory::new();
     // Large packages first, so that no thread is left with the largest alone.
     let mut order: Vec<usize> = (0..debs.len()).collect();
     order.sort_by_key(|index| std::cmp::Reverse(debs[*index].package.size));
@@ -38,7 +39,7 @@ pub(super) fn extract_all(
             let folder = scratch.join(index.to_string());
             let result = fs::create_dir(&folder)
                 .map_err(AssembleError::disk)
-                .and_then(|()| extract(&debs[*index], usr, &folder));
+                .and_then(|()| extract(&debs[*index], usr, &folder, &memory));
             let failed = result.is_err();
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             done.insert(*index, result);

@@ -2,7 +2,6 @@
 
 mod accounts;
 mod ar;
-mod archive;
 mod assemble;
 mod assemble_error;
 mod certificates;
@@ -12,6 +11,7 @@ mod filter;
 mod merge;
 mod node;
 mod os_packages;
+mod package_file;
 mod python;
 mod sets;
 

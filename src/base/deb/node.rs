@@ -7,9 +7,9 @@ use std::sync::Arc;
 use fs_err as fs;
 
 use super::AssembleError;
-use super::archive::bounded;
 use super::extract::copy;
 use super::merge::FOLDER;
+use super::package_file::bounded;
 use crate::base::lock::LockedFile;
 use crate::layer::read::{Member, MemberKind, Members};
 use crate::layer::{Content, Entry, EntryPath, Executable, Node};
