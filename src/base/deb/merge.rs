@@ -81,6 +81,8 @@ impl Tree {
                 tree.add(entry)?;
             }
         }
+        // Before anything is made of them: nothing may be written through a link.
+        tree.missing_folders()?;
         Ok(tree)
     }
 
@@ -139,6 +141,13 @@ impl Tree {
     /// # Errors
     /// BASE-PATH for an entry below a file or a link.
     pub(super) fn finish(mut self) -> Result<Vec<Entry>, AssembleError> {
+        let missing = self.missing_folders()?;
+        self.entries.extend(missing);
+        Ok(self.entries.into_values().collect())
+    }
+
+    /// The folders above entries that nobody brings.
+    fn missing_folders(&self) -> Result<BTreeMap<EntryPath, Entry>, AssembleError> {
         let mut missing: BTreeMap<EntryPath, Entry> = BTreeMap::new();
         for entry in self.entries.values() {
             let mut parent = entry.path.parent();
@@ -164,8 +173,7 @@ impl Tree {
                 missing.insert(path, folder);
             }
         }
-        self.entries.extend(missing);
-        Ok(self.entries.into_values().collect())
+        Ok(missing)
     }
 }
 
