@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fs_err as fs;
 
@@ -19,6 +20,34 @@ use crate::layer::{Content, Entry, EntryPath, Executable, LayerError, Node, Owne
 const MAX_MEMBERS: usize = 200_000;
 /// Bytes of all their names.
 const MAX_NAMES: usize = 32 << 20;
+
+/// Files up to this size may stay in memory: creating a file costs more than its bytes.
+const SMALL: u64 = 32 << 10;
+/// Bytes of all files that stay in memory: 8 MiB.
+const MEMORY: usize = 8 << 20;
+
+const SPARSE: &str = "it is a sparse file";
+
+/// The memory that all packages of a base share for small files.
+#[derive(Debug)]
+pub(super) struct Memory(AtomicUsize);
+
+impl Memory {
+    pub(super) fn new() -> Self {
+        Self(AtomicUsize::new(MEMORY))
+    }
+
+    /// The size again when so much may be taken.
+    fn take(&self, size: u64) -> Option<usize> {
+        let size = usize::try_from(size).ok().filter(|_| size <= SMALL)?;
+        let taken = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(size)
+            });
+        taken.is_ok().then_some(size)
+    }
+}
 
 /// What a package brings.
 #[derive(Debug)]
@@ -36,13 +65,13 @@ pub(super) struct Extracted {
 enum Seen {
     Directory,
     Symlink,
-    /// A file whose contents are kept under a number.
-    Kept(usize, Executable),
+    /// A file that the base keeps.
+    Kept(Content, Executable),
     /// A file that the base leaves out, or a hard link to one; the path of the file itself.
     Dropped(String, Executable),
 }
 
-/// Reads a package; contents go to `folder`, which must be empty.
+/// Reads a package; contents go to `folder`, which must be empty, as far as `memory` is used up.
 ///
 /// # Errors
 /// BASE-DEB, BASE-COMPR, BASE-PATH, BASE-DISK.
@@ -50,6 +79,7 @@ pub(super) fn extract(
     deb: &FetchedDeb,
     usr: Usr,
     folder: &Path,
+    memory: &Memory,
 ) -> Result<Extracted, AssembleError> {
     let archive = Deb::open(deb)?;
     let control = archive.control()?;
@@ -57,6 +87,7 @@ pub(super) fn extract(
         package: deb.package.name.as_str().into(),
         usr,
         folder,
+        memory,
         seen: BTreeMap::new(),
         entries: Vec::new(),
         wanted: BTreeMap::new(),
@@ -87,6 +118,7 @@ struct Reader<'a> {
     package: Arc<str>,
     usr: Usr,
     folder: &'a Path,
+    memory: &'a Memory,
     seen: BTreeMap<String, Seen>,
     entries: Vec<Entry>,
     /// Files that were left out, with the entries that need their contents.
@@ -183,9 +215,9 @@ impl Reader<'_> {
         let target = self.path(&member.link, Shape::File)?;
         let found = target.and_then(|target| self.seen.get(target.as_str()).cloned());
         match found {
-            Some(Seen::Kept(number, executable)) => {
+            Some(Seen::Kept(content, executable)) => {
                 if kept {
-                    let content = self.content(number)?;
+                    let content = content.clone();
                     self.push(
                         path,
                         Node::File {
@@ -194,7 +226,7 @@ impl Reader<'_> {
                         },
                     );
                 }
-                Ok(Seen::Kept(number, executable))
+                Ok(Seen::Kept(content, executable))
             }
             Some(Seen::Dropped(file, executable)) if kept => {
                 let entry = self.entries.len();
@@ -228,16 +260,13 @@ impl Reader<'_> {
         if !kept {
             return Ok(Seen::Dropped(path.as_str().to_owned(), executable));
         }
-        let number = self.keep(member, members)?;
-        let content = self.content(number)?;
-        self.push(
-            path,
-            Node::File {
-                executable,
-                content,
-            },
-        );
-        Ok(Seen::Kept(number, executable))
+        let content = self.keep(member, members)?;
+        let node = Node::File {
+            executable,
+            content: content.clone(),
+        };
+        self.push(path, node);
+        Ok(Seen::Kept(content, executable))
     }
 
     fn take_wanted(
@@ -254,41 +283,42 @@ impl Reader<'_> {
         let Some(entries) = self.wanted.remove(path.as_str()) else {
             return Ok(());
         };
-        let number = self.keep(member, members)?;
+        let found = self.keep(member, members)?;
         for entry in entries {
-            let found = self.content(number)?;
             if let Node::File { content, .. } = &mut self.entries[entry].node {
-                *content = found;
+                *content = found.clone();
             }
         }
         Ok(())
     }
 
-    /// Writes the member's contents into the folder.
-    fn keep(&mut self, member: &Member, members: &mut DataMembers) -> Result<usize, AssembleError> {
-        let number = self.contents;
-        self.contents += 1;
-        let path = self.numbered(number);
-        let mut file = fs::File::create_new(&path).map_err(AssembleError::disk)?;
-        let copied = copy(members, &mut file, &self.package)?;
-        if copied != member.size {
-            return Err(self.refuse(member, "it is a sparse file"));
+    /// Keeps the member's contents: small ones in memory, others in the folder.
+    fn keep(
+        &mut self,
+        member: &Member,
+        members: &mut DataMembers,
+    ) -> Result<Content, AssembleError> {
+        if let Some(size) = self.memory.take(member.size) {
+            let mut bytes = Vec::with_capacity(size);
+            let read = members.read_to_end(&mut bytes);
+            read.map_err(|error| AssembleError::broken(&self.package, error))?;
+            if bytes.len() != size {
+                return Err(self.refuse(member, SPARSE));
+            }
+            return Ok(Content::Bytes(bytes.into()));
         }
-        Ok(number)
-    }
-
-    fn content(&self, number: usize) -> Result<Content, AssembleError> {
-        let path = self.numbered(number);
-        let size = fs::metadata(&path).map_err(AssembleError::disk)?.len();
+        let path = self.folder.join(self.contents.to_string());
+        self.contents += 1;
+        let mut file = fs::File::create_new(&path).map_err(AssembleError::disk)?;
+        let size = copy(members, &mut file, &self.package)?;
+        if size != member.size {
+            return Err(self.refuse(member, SPARSE));
+        }
         Ok(Content::File {
             path,
             size,
             expected: None,
         })
-    }
-
-    fn numbered(&self, number: usize) -> PathBuf {
-        self.folder.join(number.to_string())
     }
 
     fn push(&mut self, path: &EntryPath, node: Node) {

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use fs_err as fs;
 
-use super::extract::{Extracted, extract};
+use super::extract::{Extracted, Memory, extract};
 use super::sets::Usr;
 use super::{AssembleError, FetchedDeb};
 use crate::digest::Digest;
@@ -29,6 +29,7 @@ pub(super) fn extract_all(
 ) -> Result<Vec<Extracted>, AssembleError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
+    let memory = Memory::new();
     // Large packages first, so that no thread is left with the largest alone.
     let mut order: Vec<usize> = (0..debs.len()).collect();
     order.sort_by_key(|index| std::cmp::Reverse(debs[*index].package.size));
@@ -38,7 +39,7 @@ pub(super) fn extract_all(
             let folder = scratch.join(index.to_string());
             let result = fs::create_dir(&folder)
                 .map_err(AssembleError::disk)
-                .and_then(|()| extract(&debs[*index], usr, &folder));
+                .and_then(|()| extract(&debs[*index], usr, &folder, &memory));
             let failed = result.is_err();
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             done.insert(*index, result);
@@ -80,6 +81,8 @@ impl Tree {
                 tree.add(entry)?;
             }
         }
+        // Before anything is made of them: nothing may be written through a link.
+        tree.missing_folders()?;
         Ok(tree)
     }
 
@@ -138,6 +141,13 @@ impl Tree {
     /// # Errors
     /// BASE-PATH for an entry below a file or a link.
     pub(super) fn finish(mut self) -> Result<Vec<Entry>, AssembleError> {
+        let missing = self.missing_folders()?;
+        self.entries.extend(missing);
+        Ok(self.entries.into_values().collect())
+    }
+
+    /// The folders above entries that nobody brings.
+    fn missing_folders(&self) -> Result<BTreeMap<EntryPath, Entry>, AssembleError> {
         let mut missing: BTreeMap<EntryPath, Entry> = BTreeMap::new();
         for entry in self.entries.values() {
             let mut parent = entry.path.parent();
@@ -163,8 +173,7 @@ impl Tree {
                 missing.insert(path, folder);
             }
         }
-        self.entries.extend(missing);
-        Ok(self.entries.into_values().collect())
+        Ok(missing)
     }
 }
 

@@ -2,7 +2,6 @@
 
 mod accounts;
 mod ar;
-mod archive;
 mod assemble;
 mod assemble_error;
 mod certificates;

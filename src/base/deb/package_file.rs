@@ -1,7 +1,6 @@
 //! A .deb file: its control data, and the members of its file system.
 
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
-use std::path::PathBuf;
 
 use fs_err::File;
 

@@ -205,9 +205,16 @@ fn unpack<'a>(root: &Path, entries: impl Iterator<Item = &'a Entry>) -> Result<(
         match &entry.node {
             Node::File {
                 executable,
-                content: Content::File { path: from, .. },
+                content,
             } => {
-                let placed = folder().and_then(|()| fs::hard_link(from, &path));
+                let placed = folder().and_then(|()| match content {
+                    Content::File { path: from, .. } => fs::hard_link(from, &path),
+                    Content::Bytes(bytes) => fs::write(&path, bytes),
+                    Content::Spool(spool) => {
+                        let mut file = fs::File::create_new(&path)?;
+                        std::io::copy(&mut spool.reader(), &mut file).map(|_| ())
+                    }
+                });
                 placed.map_err(AssembleError::disk)?;
                 if *executable == Executable::Yes {
                     let mode = std::fs::Permissions::from_mode(0o700);
