@@ -1,5 +1,6 @@
 //! Bases from signed Debian packages: trust, indices, closure, assembly.
 
+mod apt;
 mod archive;
 mod cleartext;
 mod closure;
