@@ -2,7 +2,6 @@
 
 use karisimbi::base::deb::Expiry;
 use karisimbi::digest::Digest;
-use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::SubpacketData;
 
 use super::mirror::{Mirror, PACKAGES, Package, Release, gzip, package};
@@ -24,8 +23,7 @@ fn flip(path: &std::path::Path, word: &str) {
 
 fn sign_with(mirror: &Mirror, release: &Release, made: i64, parts: Vec<SubpacketData>) {
     let text = release.text();
-    let hash = HashAlgorithm::Sha256;
-    let signature = mirror.signer.signature_with(&text, made, hash, parts);
+    let signature = mirror.signer.signature_with(&text, made, parts);
     write(&mirror.in_release("trixie"), framed(&text, &[signature]));
 }
 
@@ -37,7 +35,7 @@ type Fault = (
     &'static str,
 );
 
-const SIGNATURES: [Fault; 11] = [
+const SIGNATURES: [Fault; 10] = [
     (
         "a flipped byte",
         |m, _| flip(&m.in_release("trixie"), "Origin: Test"),
@@ -133,17 +131,6 @@ const SIGNATURES: [Fault; 11] = [
         },
         "BASE-SIG",
         "(the signature has expired)",
-    ),
-    (
-        "a weak hash",
-        |m, r| {
-            let text = r.text();
-            let hash = HashAlgorithm::Sha1;
-            let weak = m.signer.signature_with(&text, NOW - 60, hash, Vec::new());
-            write(&m.in_release("trixie"), framed(&text, &[weak]));
-        },
-        "BASE-SIG",
-        "(the hash is weak)",
     ),
     (
         "a keyring that is none",

@@ -43,7 +43,12 @@ const FRAMES: [(&str, fn(&str) -> String, &str); 15] = [
     ),
     (
         "a text between",
-        |f| f.replace("-----BEGIN PGP SIG", "Suite: x\n-----BEGIN PGP SIG"),
+        |f| {
+            f.replace(
+                "-----BEGIN PGP SIGNATURE",
+                "Suite: x\n-----BEGIN PGP SIGNATURE",
+            )
+        },
         "is bad: the text was altered",
     ),
     (
@@ -80,7 +85,7 @@ const FRAMES: [(&str, fn(&str) -> String, &str); 15] = [
     (
         "no signature at all",
         |f| {
-            f.split("-----BEGIN PGP SIG")
+            f.split("-----BEGIN PGP SIGNATURE")
                 .next()
                 .unwrap_or_default()
                 .to_owned()

@@ -29,9 +29,10 @@ fn gpg(home: &std::path::Path, time: i64) -> Command {
 }
 
 /// How gpg makes the key, what it does with it afterwards, and what is said of its signature.
-const KEYS: [(&str, &str, &str); 4] = [
+const KEYS: [(&str, &str, &str); 5] = [
     ("ed25519", "never", ""),
     ("rsa2048", "never", ""),
+    ("rsa2048", "sha1", "(the hash is weak)"),
     ("ed25519", "20d", "(the key has expired)"),
     ("ed25519", "revoke", "(the key is revoked)"),
 ];
@@ -66,6 +67,10 @@ fn gpgs_keys_and_signatures_are_understood() {
         );
         let signed = mirror.in_release("trixie");
         run(gpg(home, made + 86_400)
+            .args([
+                "--digest-algo",
+                if life == "sha1" { "SHA1" } else { "SHA512" },
+            ])
             .args(["--clearsign", "--output"])
             .args([&signed, &text]));
         if life == "revoke" {

@@ -93,18 +93,16 @@ impl Signer {
 
     /// A signature of a text in canonical form.
     pub(crate) fn signature(&self, text: &str) -> Signature {
-        self.signature_with(text, NOW - 3600, HashAlgorithm::Sha256, Vec::new())
+        self.signature_with(text, NOW - 3600, Vec::new())
     }
 
     pub(crate) fn signature_with(
         &self,
         text: &str,
         made: i64,
-        hash: HashAlgorithm,
         parts: Vec<SubpacketData>,
     ) -> Signature {
-        let mut config = self.secret.config(SignatureType::Text, made, parts);
-        config.hash_alg = hash;
+        let config = self.secret.config(SignatureType::Text, made, parts);
         let canonical = text.replace('\n', "\r\n");
         let signed = config.sign(
             &self.secret.primary_key,
