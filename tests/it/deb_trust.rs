@@ -130,7 +130,7 @@ fn told(error: &DebError) -> String {
     let mut text = format!("{} {error}", error.code());
     let mut next = std::error::Error::source(error);
     while let Some(source) = next {
-        text.push_str(&format!(": {source}"));
+        text = format!("{text}: {source}");
         next = source.source();
     }
     text

@@ -9,6 +9,7 @@ mod error;
 mod fetch;
 mod index;
 mod keys;
+mod logins;
 mod mirror;
 mod npm;
 mod outdated;
@@ -63,7 +64,7 @@ impl std::fmt::Debug for DebContext<'_> {
 pub struct Mirrors {
     /// `mirror:` of the configuration; none: what the machine's apt uses.
     pub mirror: Option<String>,
-    /// `/etc/apt`, for the machine's own sources; none: it is not looked at.
+    /// `/etc/apt`, for the machine's own sources and logins; none: it is not looked at.
     pub apt_folder: Option<PathBuf>,
     /// `/usr/lib/apt/apt-helper`, when its transport shall be used.
     pub apt_helper: Option<PathBuf>,

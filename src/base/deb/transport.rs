@@ -8,7 +8,7 @@ use url::Url;
 
 use super::error::DebError;
 use super::mirror::Mirror;
-use super::{DebContext, apt};
+use super::{DebContext, apt, logins};
 use crate::digest::{Digest, Hashing};
 use crate::net::{Cleartext, Download, DownloadError, shown_url};
 
@@ -121,13 +121,18 @@ fn write<W: Write>(
     {
         return apt::one(context, helper, &url, limit, open);
     }
+    let login = match (mirror.login(), &context.mirrors.apt_folder) {
+        (Some(login), _) => Some(login.clone()),
+        (None, Some(apt)) => logins::find(apt, &url).map_err(Failure::Error)?,
+        (None, None) => None,
+    };
     let download = Download {
         url: url.clone(),
         name,
         limit,
         cleartext: Cleartext::Verified,
         accept: "",
-        login: mirror.login(),
+        login: login.as_ref(),
     };
     let failed = std::cell::RefCell::new(None);
     let opened = || {

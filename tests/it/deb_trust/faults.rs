@@ -388,7 +388,7 @@ const FILES: [FileFault; 5] = [
             write(
                 &m.file(&HELLO.path()),
                 HELLO.contents().replace("1.0", "6.6"),
-            )
+            );
         },
         "BASE-HASH",
         "hello_1.0-1_amd64.deb is not what was signed for: it should be sha256:",

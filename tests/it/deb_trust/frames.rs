@@ -8,8 +8,10 @@ use crate::support::write;
 const HELLO: Package = package("hello", "1.0-1", "");
 const BEGIN: &str = "-----BEGIN PGP SIGNED MESSAGE-----\n";
 
-/// What is done to a sound file, and what is said about it.
-const FRAMES: [(&str, fn(&str) -> String, &str); 15] = [
+/// Its name, what is done to a sound file, and what is said about it.
+type Frame = (&'static str, fn(&str) -> String, &'static str);
+
+const FRAMES: [Frame; 15] = [
     (
         "a text before",
         |f| format!("Codename: trixie\n{f}"),

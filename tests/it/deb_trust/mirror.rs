@@ -70,23 +70,26 @@ pub(crate) struct Release {
 
 impl Release {
     pub(crate) fn text(&self) -> String {
-        let mut text = format!(
-            "Origin: Test\nSuite: stable\nCodename: {}\nDate: {}\nArchitectures: amd64\n\
-             Components: main\n",
-            self.suite,
-            rfc2822(self.date)
-        );
+        let mut lines = vec![
+            "Origin: Test".to_owned(),
+            "Suite: stable".to_owned(),
+            format!("Codename: {}", self.suite),
+            format!("Date: {}", rfc2822(self.date)),
+            "Architectures: amd64".to_owned(),
+            "Components: main".to_owned(),
+        ];
         if let Some(until) = self.valid_until {
-            text.push_str(&format!("Valid-Until: {}\n", rfc2822(until)));
+            lines.push(format!("Valid-Until: {}", rfc2822(until)));
         }
         if self.by_hash {
-            text.push_str("Acquire-By-Hash: yes\n");
+            lines.push("Acquire-By-Hash: yes".to_owned());
         }
-        text.push_str("SHA256:");
-        for (path, (digest, size)) in &self.files {
-            text.push_str(&format!("\n {} {size:>9} {path}", digest.hex()));
-        }
-        text
+        lines.push("SHA256:".to_owned());
+        let files = self.files.iter();
+        lines.extend(
+            files.map(|(path, (digest, size))| format!(" {} {size:>9} {path}", digest.hex())),
+        );
+        lines.join("\n")
     }
 
     /// The file is listed as it is.

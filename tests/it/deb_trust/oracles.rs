@@ -130,11 +130,16 @@ fn dpkg_compares_versions_alike() {
                   else echo Greater; fi; done < \"$1\"";
     let folder = tempfile::tempdir().expect("a folder");
     let list = folder.path().join("pairs");
-    let lines: String = pairs
+    let lines: Vec<String> = pairs
         .iter()
-        .map(|(left, right)| format!("{left} {right}\n"))
+        .map(|(left, right)| {
+            format!(
+                "{left} {right}
+"
+            )
+        })
         .collect();
-    write(&list, lines);
+    write(&list, lines.concat());
     let said = run(tool("sh").args(["-c", script, "sh"]).arg(&list));
     let said: Vec<&str> = said.lines().collect();
     assert_eq!(said.len(), pairs.len());

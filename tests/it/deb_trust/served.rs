@@ -102,7 +102,7 @@ fn answer(
             break;
         }
         if line.to_ascii_lowercase().starts_with("authorization:") {
-            entry.push_str(&format!(" {}", line.trim()));
+            entry = format!("{entry} {}", line.trim());
         }
     }
     log.lock().expect("a lock").push(entry);

@@ -149,8 +149,8 @@ pub(crate) fn framed(text: &str, signatures: &[Signature]) -> String {
                 .try_for_each(|one| one.to_writer_with_header(writer))
         }
         fn write_len(&self) -> usize {
-            use pgp::packet::PacketTrait as _;
-            self.0.iter().map(|one| one.write_len_with_header()).sum()
+            use pgp::packet::PacketTrait;
+            self.0.iter().map(PacketTrait::write_len_with_header).sum()
         }
     }
     let mut armor = Vec::new();
