@@ -91,6 +91,9 @@ fn judge(signature: &Signature, text: &[u8], ring: &Keyring, now: i64) -> Judgem
     ) {
         return Judgement::Bad("not a signature of a text".to_owned());
     }
+    if !strong(signature) {
+        return Judgement::Ignored("the hash is weak".to_owned());
+    }
     match key.verify(signature, text) {
         Ok(()) => {}
         Err(pgp::errors::Error::Unsupported { message, .. }) => {
@@ -109,7 +112,6 @@ fn judge(signature: &Signature, text: &[u8], ring: &Keyring, now: i64) -> Judgem
         Some(Unfit::Revoked) => "the key is revoked",
         Some(Unfit::NotForSigning) => "the key is not for signing",
         Some(Unfit::Younger) => "the key is younger than the signature",
-        None if !strong(signature) => "the hash is weak",
         None if has_unknown_rules(signature) => "it has rules that are not known here",
         None if made == 0 => "the signature has no date",
         None if made > now.saturating_add(SKEW) => "the signature is from the future",

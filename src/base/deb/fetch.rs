@@ -8,7 +8,7 @@ use super::archive;
 use super::error::DebError;
 use super::mirror::{self, Mirror, safe_path};
 use super::transport::{self, Failure, Signed};
-use super::{DebContext, FetchedDeb};
+use super::{DebContext, FetchedDeb, apt};
 use crate::base::lock::{LockedPackage, LockedSource};
 
 /// Files that are fetched at once.
@@ -26,6 +26,7 @@ pub fn fetch(
     sources: &[LockedSource],
     context: &DebContext<'_>,
 ) -> Result<Vec<FetchedDeb>, DebError> {
+    fetch_by_apt(packages, sources, context);
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
@@ -80,6 +81,37 @@ pub fn fetch(
     }
 }
 
+/// The missing files in one call of apt, from the first mirror of each.
+fn fetch_by_apt(packages: &[LockedPackage], sources: &[LockedSource], context: &DebContext<'_>) {
+    let (Some(helper), Some(_online)) = (&context.mirrors.apt_helper, context.net) else {
+        return;
+    };
+    let missing = packages.iter().filter(|package| {
+        safe_path(&package.filename).is_some()
+            && context.store.blob(&package.sha256, package.size).is_none()
+    });
+    let files: Vec<_> = missing
+        .filter_map(|package| {
+            let mirror = mirrors(package, sources, context)
+                .ok()?
+                .into_iter()
+                .next()?;
+            let remote = !mirror.is_local() && mirror.login().is_none();
+            remote.then(|| (mirror.url(&package.filename), signed(package)))
+        })
+        .collect();
+    apt::many(context, helper, &files);
+}
+
+fn signed(package: &LockedPackage) -> Signed<'_> {
+    Signed {
+        path: &package.filename,
+        digest: package.sha256,
+        size: package.size,
+        name: &package.name,
+    }
+}
+
 enum Failed {
     Vanished(Vec<String>),
     Error(DebError),
@@ -107,12 +139,7 @@ fn fetch_one(
         }));
     }
     let mirrors = mirrors(package, sources, context)?;
-    let file = Signed {
-        path: &package.filename,
-        digest: package.sha256,
-        size: package.size,
-        name: &package.name,
-    };
+    let file = signed(package);
     let mut absent = Vec::new();
     let mut failure = None;
     for _ in 0..ROUNDS {

@@ -136,8 +136,8 @@ impl Index {
         let mut provides: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         let mut start = HEAD.len();
         for line in body.split_terminator('\n') {
-            let (_, provided) = line.rsplit_once('\t')?;
-            for (_, group) in groups(provided) {
+            let (_, names) = line.rsplit_once('\t')?;
+            for (_, group) in groups(names) {
                 for one in group {
                     let known = provides.entry(one.name.to_owned()).or_default();
                     if known.last() != Some(&start) {

@@ -1,7 +1,9 @@
 //! Bases from signed Debian packages: trust, indices, closure, assembly.
 
 mod accounts;
+mod apt;
 mod ar;
+mod archive;
 mod assemble;
 mod assemble_error;
 mod certificates;
@@ -15,6 +17,7 @@ mod fetch;
 mod filter;
 mod index;
 mod keys;
+mod logins;
 mod merge;
 mod mirror;
 mod node;
@@ -82,7 +85,7 @@ impl std::fmt::Debug for DebContext<'_> {
 pub struct Mirrors {
     /// `mirror:` of the configuration; none: what the machine's apt uses.
     pub mirror: Option<String>,
-    /// `/etc/apt`, for the machine's own sources; none: it is not looked at.
+    /// `/etc/apt`, for the machine's own sources and logins; none: it is not looked at.
     pub apt_folder: Option<PathBuf>,
     /// `/usr/lib/apt/apt-helper`, when its transport shall be used.
     pub apt_helper: Option<PathBuf>,

@@ -14,7 +14,7 @@ pub(super) fn read(apt: &Path) -> Result<Vec<Source>, DebError> {
     if let Some(text) = small_file(&apt.join("sources.list"))? {
         sources.extend(text.lines().filter_map(one_line));
     }
-    for path in files(&apt.join("sources.list.d"))? {
+    for path in files(&apt.join("sources.list.d"), &["list", "sources"])? {
         let Some(text) = small_file(&path)? else {
             continue;
         };
@@ -30,7 +30,11 @@ pub(super) fn read(apt: &Path) -> Result<Vec<Source>, DebError> {
     Ok(sources)
 }
 
-fn files(folder: &Path) -> Result<Vec<PathBuf>, DebError> {
+/// The files of a folder with one of these endings, by name; none when there is no such folder.
+///
+/// # Errors
+/// BASE-READ.
+pub(super) fn files(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, DebError> {
     let failed = |source| DebError::Read {
         path: folder.to_owned(),
         source,
@@ -43,10 +47,8 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, DebError> {
     let mut found = Vec::new();
     for entry in entries {
         let path = entry.map_err(failed)?.path();
-        if path
-            .extension()
-            .is_some_and(|end| end == "list" || end == "sources")
-        {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if ending.is_some_and(|ending| endings.contains(&ending)) {
             found.push(path);
         }
     }
@@ -75,7 +77,7 @@ fn one_line(line: &str) -> Option<Source> {
         .filter(|file| file.starts_with('/'))
         .map(PathBuf::from)
         .collect();
-    (is_debian(suite) && words.any(|component| is_main(component))).then(|| Source {
+    (is_debian(suite) && words.any(is_main)).then(|| Source {
         uris: vec![uri.to_owned()],
         suites: vec![suite.to_owned()],
         keyrings,

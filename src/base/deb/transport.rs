@@ -3,26 +3,17 @@
 
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 
 use url::Url;
 
-use super::DebContext;
 use super::error::DebError;
 use super::mirror::Mirror;
+use super::{DebContext, apt, logins};
 use crate::digest::{Digest, Hashing};
-use crate::net::{Cleartext, Download, DownloadError, plain_words, shown_url};
-use crate::program::{self, Limits, RunError};
+use crate::net::{Cleartext, Download, DownloadError, shown_url};
 
 /// No InRelease file is larger; Debian's largest has 200 kB.
 const RELEASE_LIMIT: u64 = 8 << 20;
-/// apt-helper retries for itself; a file of a base takes seconds.
-const APT_LIMITS: Limits = Limits {
-    time: Duration::from_mins(30),
-    output: 1 << 20,
-};
 const PIECE: usize = 1 << 16;
 
 /// Why a mirror gives no such file.
@@ -128,15 +119,20 @@ fn write<W: Write>(
     if let Some(helper) = &context.mirrors.apt_helper
         && mirror.login().is_none()
     {
-        return by_apt(context, helper, &url, limit, open);
+        return apt::one(context, helper, &url, limit, open);
     }
+    let login = match (mirror.login(), &context.mirrors.apt_folder) {
+        (Some(login), _) => Some(login.clone()),
+        (None, Some(apt)) => logins::find(apt, &url).map_err(Failure::Error)?,
+        (None, None) => None,
+    };
     let download = Download {
         url: url.clone(),
         name,
         limit,
         cleartext: Cleartext::Verified,
         accept: "",
-        login: mirror.login(),
+        login: login.as_ref(),
     };
     let failed = std::cell::RefCell::new(None);
     let opened = || {
@@ -190,7 +186,8 @@ fn local<W: Write>(
     copy(&path, shown, limit, open)
 }
 
-fn copy<W: Write>(
+/// Copies a file of this disk, up to a limit.
+pub(super) fn copy<W: Write>(
     path: &Path,
     shown: String,
     limit: u64,
@@ -224,58 +221,4 @@ fn copy<W: Write>(
         }
         out.write_all(&buffer[..count]).map_err(unreadable)?;
     }
-}
-
-/// By the machine's apt, which knows its proxies and logins. It checks nothing: we do.
-fn by_apt<W: Write>(
-    context: &DebContext<'_>,
-    helper: &Path,
-    url: &Url,
-    limit: u64,
-    open: impl Fn() -> Result<W, DebError>,
-) -> Result<W, Failure> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let folder = context
-        .store
-        .temporary_folder()
-        .map_err(|error| Failure::Error(error.into()))?;
-    let place = folder.join(format!("apt-{}", NEXT.fetch_add(1, Relaxed)));
-    let mut command = Command::new(helper);
-    command
-        .env("LC_ALL", "C")
-        // apt's own user may not write into the store.
-        .args(["-o", "APT::Sandbox::User=root", "download-file"])
-        .args([url.as_str().as_ref(), place.as_os_str()]);
-    let shown = shown_url(url);
-    let outcome = program::run(&mut command, APT_LIMITS);
-    let copied = match outcome {
-        Ok(output) if output.status.success() => copy(&place, shown, limit, open),
-        Ok(output) => Err(refused(shown, &String::from_utf8_lossy(&output.stderr))),
-        Err(error) => Err(Failure::Error(DebError::Apt {
-            url: shown,
-            words: match error {
-                RunError::Io(source) => format!("{}: {source}", helper.display()),
-                RunError::Stopped(what) => what,
-            },
-        })),
-    };
-    for end in ["", ".FAILED"] {
-        // Swept with the folder if it can't be removed now.
-        let _gone_or_swept = fs_err::remove_file(format!("{}{end}", place.display()));
-    }
-    copied
-}
-
-fn refused(url: String, errors: &str) -> Failure {
-    if errors.contains("404  Not Found") || errors.contains("410  Gone") {
-        return Failure::Missing(url);
-    }
-    let words = errors
-        .lines()
-        .find_map(|line| line.strip_prefix("E: "))
-        .unwrap_or(errors);
-    Failure::Error(DebError::Apt {
-        url,
-        words: plain_words(words),
-    })
 }
