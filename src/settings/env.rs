@@ -195,6 +195,15 @@ impl Environment {
         std::env::current_exe()
     }
 
+    /// The current directory, for paths that are typed relative to it.
+    ///
+    /// # Errors
+    /// When it was deleted or can't be reached.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
+    pub fn current_dir() -> std::io::Result<PathBuf> {
+        std::env::current_dir()
+    }
+
     /// The clock, in seconds since 1970: for ages and validity, never for bytes.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
     pub fn now() -> i64 {
@@ -203,14 +212,5 @@ impl Environment {
         since.map_or(0, |since| {
             i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
         })
-    }
-
-    /// The current directory, for paths that are typed relative to it.
-    ///
-    /// # Errors
-    /// When it was deleted or can't be reached.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
-    pub fn current_dir() -> std::io::Result<PathBuf> {
-        std::env::current_dir()
     }
 }
