@@ -1,5 +1,7 @@
 //! From a lock of Debian packages to a base for each platform.
 
+use std::path::PathBuf;
+
 use super::deb::{self, Bytecode, FetchedDeb, Ingredients};
 use super::lock::{LockedDeb, LockedFile, LockedLayer, LockedPackage, LockedPlatform};
 use super::packages::{architecture, host_platform, is_python, part, set_of};
@@ -50,24 +52,33 @@ fn one(
     let name = format!("deb:{}/{}", locked.suite, locked.set);
     let set = set_of(&locked.set)?;
     let parts = of_platform(locked, platform)?;
-    let keys = deb::layer_keys(parts, &locked.suite, &set, platform);
-    let records: Option<Vec<(String, LayerRecord)>> = keys
-        .iter()
-        .map(|(name, key)| Some((name.clone(), context.base.store.record(key)?)))
-        .collect();
+    let records: Option<Vec<(String, LayerRecord)>> =
+        deb::layer_keys(parts, &locked.suite, &set, platform)
+            .into_iter()
+            .map(|(name, key)| Some((name, context.base.store.record(&key)?)))
+            .collect();
     let base = match records {
         Some(records) => deb::base_of(&name, &set, platform, &records).map_err(part)?,
-        None => assembled((locked, platform), Bytecode::Ship, context)?,
+        None => Gathered::of(locked, platform, Bytecode::Ship, context)?.assemble(context)?,
     };
-    let layers = keys
-        .into_iter()
-        .zip(&base.layers)
-        .map(|((name, _), layer)| LockedLayer {
-            name,
-            diff_id: layer.diff_id,
-        });
-    let layers = layers.collect();
+    let layers = layers(locked, platform, &base)?;
     Ok((base, layers))
+}
+
+/// The layers of a base as a lock names them.
+fn layers(
+    locked: &LockedDeb,
+    platform: &Platform,
+    base: &Base,
+) -> Result<Vec<LockedLayer>, BaseError> {
+    let parts = of_platform(locked, platform)?;
+    let keys = deb::layer_keys(parts, &locked.suite, &set_of(&locked.set)?, platform);
+    let named = keys.into_iter().zip(&base.layers);
+    let layers = named.map(|((name, _), layer)| LockedLayer {
+        name,
+        diff_id: layer.diff_id,
+    });
+    Ok(layers.collect())
 }
 
 /// Bases without Python's compiled standard library, for measurements: in no lock.
@@ -79,46 +90,69 @@ pub fn without_bytecode(
     platforms: &[Platform],
     context: &PinContext<'_>,
 ) -> Result<Vec<Base>, BaseError> {
-    platforms
-        .iter()
-        .map(|platform| assembled((locked, platform), Bytecode::Leave, context))
-        .collect()
+    let bases = platforms.iter().map(|platform| {
+        Gathered::of(locked, platform, Bytecode::Leave, context)?.assemble(context)
+    });
+    bases.collect()
 }
 
-fn assembled(
-    (locked, platform): (&LockedDeb, &Platform),
+/// Everything that a base is assembled from, on this disk.
+struct Gathered<'a> {
+    locked: &'a LockedDeb,
+    platform: &'a Platform,
     bytecode: Bytecode,
-    context: &PinContext<'_>,
-) -> Result<Base, BaseError> {
-    let parts = of_platform(locked, platform)?;
-    let set = set_of(&locked.set)?;
-    context.with_deb(|deb| {
-        let fetch = |packages: &[LockedPackage]| -> Result<Vec<FetchedDeb>, BaseError> {
-            deb::fetch(packages, &locked.sources, deb).map_err(part)
-        };
-        let debs = fetch(&parts.packages)?;
+    debs: Vec<FetchedDeb>,
+    tool_debs: Vec<FetchedDeb>,
+    files: Vec<(LockedFile, PathBuf)>,
+}
+
+impl<'a> Gathered<'a> {
+    fn of(
+        locked: &'a LockedDeb,
+        platform: &'a Platform,
+        bytecode: Bytecode,
+        context: &PinContext<'_>,
+    ) -> Result<Self, BaseError> {
+        let parts = of_platform(locked, platform)?;
         let compiles = is_python(&locked.set) && bytecode == Bytecode::Ship;
-        let tool_debs = match host_platform().filter(|host| compiles && host != platform) {
-            Some(host) => fetch(&of_platform(locked, &host)?.packages)?,
-            None => debs.clone(),
-        };
-        let files = parts
-            .extra
-            .iter()
-            .map(|file| Ok((file.clone(), deb::fetch_file(file, deb).map_err(part)?)))
-            .collect::<Result<Vec<(LockedFile, _)>, BaseError>>()?;
+        context.with_deb(|deb| {
+            let fetch = |packages: &[LockedPackage]| -> Result<Vec<FetchedDeb>, BaseError> {
+                deb::fetch(packages, &locked.sources, deb).map_err(part)
+            };
+            let debs = fetch(&parts.packages)?;
+            let tool_debs = match host_platform().filter(|host| compiles && host != platform) {
+                Some(host) => fetch(&of_platform(locked, &host)?.packages)?,
+                None => debs.clone(),
+            };
+            let files = parts
+                .extra
+                .iter()
+                .map(|file| Ok((file.clone(), deb::fetch_file(file, deb).map_err(part)?)))
+                .collect::<Result<_, BaseError>>()?;
+            Ok(Self {
+                locked,
+                platform,
+                bytecode,
+                debs,
+                tool_debs,
+                files,
+            })
+        })
+    }
+
+    fn assemble(&self, context: &PinContext<'_>) -> Result<Base, BaseError> {
         let ingredients = Ingredients {
-            name: format!("deb:{}/{}", locked.suite, locked.set),
-            suite: &locked.suite,
-            set: &set,
-            platform,
-            debs: &debs,
-            tool_debs: &tool_debs,
-            files: &files,
-            bytecode,
+            name: format!("deb:{}/{}", self.locked.suite, self.locked.set),
+            suite: &self.locked.suite,
+            set: &set_of(&self.locked.set)?,
+            platform: self.platform,
+            debs: &self.debs,
+            tool_debs: &self.tool_debs,
+            files: &self.files,
+            bytecode: self.bytecode,
         };
-        deb::assemble(&ingredients, deb).map_err(part)
-    })
+        context.with_deb(|deb| deb::assemble(&ingredients, deb).map_err(part))
+    }
 }
 
 /// Compares what came out with the lock, or writes it there.
@@ -171,30 +205,27 @@ pub fn os_packages(
     context.with_deb(|deb| deb::fetch(packages, &locked.sources, deb).map_err(part))
 }
 
-/// Fetches and hashes every package of a platform again, assembles it in an empty store, and
+/// Fetches and hashes every package of a platform again, assembles it with an empty store, and
 /// compares the layers with the lock.
 ///
 /// # Errors
-/// BASE-HASH, BASE-404, BASE-DRIFT, those of assembling.
+/// BASE-LAYER for a package of other bytes, BASE-404, BASE-DRIFT, those of assembling.
 pub fn verify(
     locked: &LockedDeb,
     platform: &Platform,
     scratch: &Store,
     context: &PinContext<'_>,
 ) -> Result<Vec<LockedLayer>, BaseError> {
-    let parts = of_platform(locked, platform)?;
-    let tool = host_platform().filter(|host| is_python(&locked.set) && host != platform);
-    let tools = match &tool {
-        Some(host) => of_platform(locked, host)?.packages.as_slice(),
-        None => &[],
-    };
-    let all: Vec<LockedPackage> = [&parts.packages, tools, &parts.os_packages].concat();
-    context.with_deb(|deb| {
-        for fetched in deb::fetch(&all, &locked.sources, deb).map_err(part)? {
-            take(&fetched, scratch)?;
-        }
-        Ok(())
-    })?;
+    let gathered = Gathered::of(locked, platform, Bytecode::Ship, context)?;
+    let above = os_packages(locked, platform, context)?;
+    for fetched in gathered
+        .debs
+        .iter()
+        .chain(&gathered.tool_debs)
+        .chain(&above)
+    {
+        check(fetched)?;
+    }
     let base = super::BaseContext {
         store: scratch,
         encoder: context.base.encoder,
@@ -205,33 +236,33 @@ pub fn verify(
         base: &base,
         ..*context
     };
-    let (_, layers) = one(locked, platform, &empty)?;
+    let base = gathered.assemble(&empty)?;
+    let layers = layers(locked, platform, &base)?;
     let mut compared = locked.clone();
     let name = format!("deb:{}/{}", locked.suite, locked.set);
     compare(&name, platform, &mut compared, layers.clone())?;
     Ok(layers)
 }
 
-/// Puts a package into a store, if it has its digest.
-fn take(fetched: &FetchedDeb, store: &Store) -> Result<(), BaseError> {
+/// Whether a package still has its digest.
+fn check(fetched: &FetchedDeb) -> Result<(), BaseError> {
     let LockedPackage { name, sha256, .. } = &fetched.package;
-    let failed = |source| BaseError::Read {
+    let mut hashing = Hashing::new(std::io::sink());
+    let copied = fs_err::File::open(&fetched.path)
+        .and_then(|mut file| std::io::copy(&mut file, &mut hashing));
+    copied.map_err(|source| BaseError::Read {
         base: format!("package {name}"),
         layer: fetched.path.display().to_string(),
         source,
-    };
-    let mut file = fs_err::File::open(&fetched.path).map_err(failed)?;
-    let mut out = Hashing::new(store.blob_writer().map_err(part)?);
-    std::io::copy(&mut file, &mut out).map_err(failed)?;
-    let (out, found, size) = out.finish();
-    if found != *sha256 {
-        return Err(BaseError::Digest {
-            base: format!("package {name}"),
-            digest: *sha256,
-            found,
-            size,
-        });
+    })?;
+    let (_, found, size) = hashing.finish();
+    if found == *sha256 {
+        return Ok(());
     }
-    store.commit_blob(out, sha256).map_err(part)?;
-    Ok(())
+    Err(BaseError::Digest {
+        base: format!("package {name}"),
+        digest: *sha256,
+        found,
+        size,
+    })
 }
