@@ -36,7 +36,7 @@ pub(super) fn one<W: Write>(
     let shown = shown_url(url);
     let copied = match call(helper, &[(url, &place.0)]) {
         Ok(output) if output.status.success() => transport::copy(&place.0, shown, limit, open),
-        Ok(output) => Err(refused(shown, &String::from_utf8_lossy(&output.stderr))),
+        Ok(output) => Err(refused(url, &String::from_utf8_lossy(&output.stderr))),
         Err(error) => Err(Failure::Error(DebError::Apt {
             url: shown,
             words: match error {
@@ -114,16 +114,27 @@ fn call(helper: &Path, files: &[(&Url, &Path)]) -> Result<Output, RunError> {
     program::run(&mut command, LIMITS)
 }
 
-fn refused(url: String, errors: &str) -> Failure {
-    if errors.contains("404  Not Found") || errors.contains("410  Gone") {
-        return Failure::Missing(url);
+/// What apt-helper's errors mean: `E: Failed to fetch URL  404  Not Found [IP: …]`; the words after
+/// the status are the server's.
+fn refused(url: &Url, errors: &str) -> Failure {
+    let shown = shown_url(url);
+    let mut words = errors.lines().filter_map(|line| line.strip_prefix("E: "));
+    let word = words.next().unwrap_or(errors);
+    let after = word
+        .strip_prefix("Failed to fetch ")
+        .and_then(|rest| rest.trim_start().strip_prefix(url.as_str()))
+        .map(str::trim_start);
+    match after {
+        Some(after)
+            if ["404 ", "410 "]
+                .iter()
+                .any(|status| after.starts_with(status)) =>
+        {
+            Failure::Missing(shown)
+        }
+        after => Failure::Error(DebError::Apt {
+            url: shown,
+            words: plain_words(after.unwrap_or(word)),
+        }),
     }
-    let words = errors
-        .lines()
-        .find_map(|line| line.strip_prefix("E: "))
-        .unwrap_or(errors);
-    Failure::Error(DebError::Apt {
-        url,
-        words: plain_words(words),
-    })
 }

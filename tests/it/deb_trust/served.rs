@@ -299,3 +299,40 @@ fn offline_nothing_is_asked() {
     machine.fetch(&resolution).expect("files");
     machine.act(offline).expect("files of the store");
 }
+
+#[test]
+fn the_machines_apt_is_checked_like_a_stranger() {
+    let packages = [HELLO, package("world", "1", "")];
+    let helper = PathBuf::from("/usr/lib/apt/apt-helper");
+    assert!(helper.is_file(), "the tests need a machine with apt");
+    for (name, alter, code) in [
+        ("sound", None, ""),
+        ("another file", Some("evil"), "BASE-HASH"),
+        ("no file", Some(""), "BASE-404"),
+    ] {
+        let mirror = Mirror::new(&packages);
+        let server = Server::of(mirror.folder(), &[]);
+        let mut machine = machine_of(&mirror, server.url());
+        machine.mirrors.apt_helper = Some(helper.clone());
+        // Neither updates nor fixes are there: apt's words for that are understood.
+        let resolution = machine.resolve(&["hello", "world"]).expect(name);
+        assert_eq!(machine.warnings().len(), 2, "{:?}", machine.warnings());
+        let file = mirror.file(&HELLO.path());
+        match alter {
+            None => {}
+            Some("") => fs_err::remove_file(file).expect("a file"),
+            Some(other) => write(&file, other),
+        }
+        let fetched = machine.fetch(&resolution);
+        if code.is_empty() {
+            let bytes = fs_err::read_to_string(&fetched.expect(name)[0].path).expect("a file");
+            assert_eq!(bytes, HELLO.contents());
+            let asked = server.log();
+            let files = asked.iter().filter(|path| path.ends_with(".deb"));
+            assert_eq!(files.count(), 2, "{asked:?}");
+        } else {
+            let told = told(&fetched.expect_err(name));
+            assert!(told.starts_with(code), "{name}: {told}");
+        }
+    }
+}
