@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Debian mirrors that lie: every fault of the trust chain has its code, and nothing of it is kept
 . "$(dirname "$0")/rig.sh"
-packages gnupg python3 curl ca-certificates
+packages gnupg python3 curl xz-utils ca-certificates
 program
 
 # --- a mirror of the static set with a signature of our own ---------------------------------------
@@ -86,7 +86,7 @@ base lock deb:$SUITE/static --lock "$WORK/sound.lock" --cache-dir "$WORK/cache-s
 sign "$MIRROR" stranger archive
 base lock deb:$SUITE/static --lock "$WORK/extra.lock" --cache-dir "$WORK/cache-extra" >"$WORK/out" 2>"$WORK/log" ||
   failed "an extra signer: $(tail -c 2000 "$WORK/log")"
-same "signers" "$(gpg --list-keys --with-colons archive | awk -F: '/^fpr/ { print $10; exit }')" \
+same "signers" "$(gpg --batch --list-keys --with-colons archive 2>/dev/null | awk -F: '/^fpr/ { print $10; exit }')" \
   "$(grep -Eo '"[0-9A-F]{40}"' "$WORK/extra.lock" | tr -d '"')"
 say "an unknown signer beside a known one does no harm"
 
@@ -108,7 +108,8 @@ KEYRING=$WORK/old.gpg lock_refused old-key BASE-SIG
 holds "why the key does not count" 'the key has expired' "$WORK/refused.log"
 
 serve packages
-printf 'Package: evil\n' | xz >"$TOP/main/binary-amd64/Packages.xz"
+printf 'Package: evil\n' >"$TOP/main/binary-amd64/Packages"
+xz -kf "$TOP/main/binary-amd64/Packages"
 lock_refused packages BASE-HASH
 
 serve expired

@@ -23,6 +23,8 @@ const LIMITS: Limits = Limits {
 };
 /// Files in one call: a command line has 128 kB at least.
 const AT_ONCE: usize = 100;
+/// Blocks that apt may write besides.
+const APT_OWN: u64 = 8192;
 
 /// One file, whatever it holds.
 pub(super) fn one<W: Write>(
@@ -34,7 +36,7 @@ pub(super) fn one<W: Write>(
 ) -> Result<W, Failure> {
     let place = place(context).map_err(Failure::Error)?;
     let shown = shown_url(url);
-    let copied = match call(helper, &[(url, &place.0)]) {
+    let copied = match call(helper, &[(url, &place.0)], limit) {
         Ok(output) if output.status.success() => transport::copy(&place.0, shown, limit, open),
         Ok(output) => Err(refused(url, &String::from_utf8_lossy(&output.stderr))),
         Err(error) => Err(Failure::Error(DebError::Apt {
@@ -65,7 +67,8 @@ pub(super) fn many(context: &DebContext<'_>, helper: &Path, files: &[(Url, Signe
             .zip(&places)
             .map(|((url, _), place)| (url, place.0.as_path()))
             .collect();
-        if call(helper, &pairs).is_err() {
+        let largest = files.iter().map(|(_, file)| file.size).max();
+        if call(helper, &pairs, largest.unwrap_or(0)).is_err() {
             return;
         }
         for ((url, file), place) in files.iter().zip(&places) {
@@ -102,10 +105,16 @@ fn place(context: &DebContext<'_>) -> Result<Place, DebError> {
     ))
 }
 
-fn call(helper: &Path, files: &[(&Url, &Path)]) -> Result<Output, RunError> {
-    let mut command = Command::new(helper);
+/// apt-helper knows no largest size; the shell's limit keeps a mirror from filling the disk.
+fn call(helper: &Path, files: &[(&Url, &Path)], largest: u64) -> Result<Output, RunError> {
+    // In blocks of 512 bytes, or twice as many in some shells; apt's own files are small.
+    let blocks = largest.div_ceil(512) + APT_OWN;
+    let mut command = Command::new("/bin/sh");
     command
         .env("LC_ALL", "C")
+        .args(["-c", "ulimit -f \"$0\" && exec \"$@\""])
+        .arg(blocks.to_string())
+        .arg(helper)
         // apt's own user may not write into the store.
         .args(["-o", "APT::Sandbox::User=root", "download-file"]);
     for (url, place) in files {

@@ -8,6 +8,7 @@ mod control;
 mod error;
 mod fetch;
 mod index;
+mod indices;
 mod keys;
 mod logins;
 mod mirror;
@@ -16,6 +17,7 @@ mod outdated;
 mod release;
 mod resolve;
 mod sources;
+mod stanzas;
 mod transport;
 mod version;
 
