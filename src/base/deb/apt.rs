@@ -23,6 +23,8 @@ const LIMITS: Limits = Limits {
 };
 /// Files in one call: a command line has 128 kB at least.
 const AT_ONCE: usize = 100;
+/// Blocks that apt may write besides.
+const APT_OWN: u64 = 8192;
 
 /// One file, whatever it holds.
 pub(super) fn one<W: Write>(
@@ -34,9 +36,9 @@ pub(super) fn one<W: Write>(
 ) -> Result<W, Failure> {
     let place = place(context).map_err(Failure::Error)?;
     let shown = shown_url(url);
-    let copied = match call(helper, &[(url, &place.0)]) {
+    let copied = match call(helper, &[(url, &place.0)], limit) {
         Ok(output) if output.status.success() => transport::copy(&place.0, shown, limit, open),
-        Ok(output) => Err(refused(shown, &String::from_utf8_lossy(&output.stderr))),
+        Ok(output) => Err(refused(url, &String::from_utf8_lossy(&output.stderr))),
         Err(error) => Err(Failure::Error(DebError::Apt {
             url: shown,
             words: match error {
@@ -65,7 +67,8 @@ pub(super) fn many(context: &DebContext<'_>, helper: &Path, files: &[(Url, Signe
             .zip(&places)
             .map(|((url, _), place)| (url, place.0.as_path()))
             .collect();
-        if call(helper, &pairs).is_err() {
+        let largest = files.iter().map(|(_, file)| file.size).max();
+        if call(helper, &pairs, largest.unwrap_or(0)).is_err() {
             return;
         }
         for ((url, file), place) in files.iter().zip(&places) {
@@ -102,10 +105,16 @@ fn place(context: &DebContext<'_>) -> Result<Place, DebError> {
     ))
 }
 
-fn call(helper: &Path, files: &[(&Url, &Path)]) -> Result<Output, RunError> {
-    let mut command = Command::new(helper);
+/// apt-helper knows no largest size; the shell's limit keeps a mirror from filling the disk.
+fn call(helper: &Path, files: &[(&Url, &Path)], largest: u64) -> Result<Output, RunError> {
+    // In blocks of 512 bytes, or twice as many in some shells; apt's own files are small.
+    let blocks = largest.div_ceil(512) + APT_OWN;
+    let mut command = Command::new("/bin/sh");
     command
         .env("LC_ALL", "C")
+        .args(["-c", "ulimit -f \"$0\" && exec \"$@\""])
+        .arg(blocks.to_string())
+        .arg(helper)
         // apt's own user may not write into the store.
         .args(["-o", "APT::Sandbox::User=root", "download-file"]);
     for (url, place) in files {
@@ -114,16 +123,27 @@ fn call(helper: &Path, files: &[(&Url, &Path)]) -> Result<Output, RunError> {
     program::run(&mut command, LIMITS)
 }
 
-fn refused(url: String, errors: &str) -> Failure {
-    if errors.contains("404  Not Found") || errors.contains("410  Gone") {
-        return Failure::Missing(url);
+/// What apt-helper's errors mean: `E: Failed to fetch URL  404  Not Found [IP: …]`; the words after
+/// the status are the server's.
+fn refused(url: &Url, errors: &str) -> Failure {
+    let shown = shown_url(url);
+    let mut words = errors.lines().filter_map(|line| line.strip_prefix("E: "));
+    let word = words.next().unwrap_or(errors);
+    let after = word
+        .strip_prefix("Failed to fetch ")
+        .and_then(|rest| rest.trim_start().strip_prefix(url.as_str()))
+        .map(str::trim_start);
+    match after {
+        Some(after)
+            if ["404 ", "410 "]
+                .iter()
+                .any(|status| after.starts_with(status)) =>
+        {
+            Failure::Missing(shown)
+        }
+        after => Failure::Error(DebError::Apt {
+            url: shown,
+            words: plain_words(after.unwrap_or(word)),
+        }),
     }
-    let words = errors
-        .lines()
-        .find_map(|line| line.strip_prefix("E: "))
-        .unwrap_or(errors);
-    Failure::Error(DebError::Apt {
-        url,
-        words: plain_words(words),
-    })
 }

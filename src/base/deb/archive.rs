@@ -1,6 +1,5 @@
 //! The verified indices of a suite, with its updates and security fixes.
 
-use std::io::{self, BufReader, Read, Seek};
 use std::sync::Arc;
 
 use super::DebContext;
@@ -8,15 +7,14 @@ use super::Expiry;
 use super::closure::Universe;
 use super::error::DebError;
 use super::index::Index;
+use super::indices::index;
 use super::keys::Keyring;
 use super::mirror::{self, Expected, Mirror, Origin, Part};
 use super::release::{Release, shown};
-use super::transport::{self, Failure, Signed};
+use super::transport::{self, Failure};
 use crate::base::lock::LockedSource;
-use crate::digest::{Digest, Hashing};
+use crate::digest::Digest;
 
-/// Dictionaries of xz in KiB: Debian's take 8 MiB, `xz -9` 64 MiB.
-const XZ_MEMORY: u32 = 80 << 10;
 /// How a rollback was noticed.
 const IN_THE_LOCK: &str = "is in bases.lock";
 const SEEN_HERE: &str = "was seen by this machine";
@@ -26,8 +24,8 @@ const SEEN_HERE: &str = "was seen by this machine";
 pub(super) struct Suite {
     pub(super) name: String,
     pub(super) part: Part,
-    mirror: Mirror,
-    release: Release,
+    pub(super) mirror: Mirror,
+    pub(super) release: Release,
 }
 
 /// A suite with its indices by architecture, in the order that was asked for.
@@ -234,14 +232,16 @@ fn check(
     if let Some(locked) = locked {
         allow(release.check_order(locked, IN_THE_LOCK))?;
     }
-    let seen = context
-        .store
-        .memo(&date_key(mirror, suite))
-        .and_then(|memo| std::str::from_utf8(&memo).ok()?.parse().ok());
-    match seen {
+    match newest_seen(context, mirror, suite) {
         Some(seen) => allow(release.check_order(seen, SEEN_HERE)),
         None => Ok(()),
     }
+}
+
+/// The date of the newest index that this machine has seen.
+fn newest_seen(context: &DebContext<'_>, mirror: &Mirror, suite: &str) -> Option<i64> {
+    let memo = context.store.memo(&date_key(mirror, suite))?;
+    std::str::from_utf8(&memo).ok()?.parse().ok()
 }
 
 fn date_key(mirror: &Mirror, suite: &str) -> Digest {
@@ -250,149 +250,13 @@ fn date_key(mirror: &Mirror, suite: &str) -> Digest {
 
 fn remember_date(context: &DebContext<'_>, part: &Loaded) {
     let (mirror, date) = (&part.suite.mirror, part.suite.release.date);
+    // An older one that was allowed must not be what counts from now on.
+    if newest_seen(context, mirror, &part.suite.name).is_some_and(|seen| seen >= date) {
+        return;
+    }
     let what = format!("the date of {}", part.suite.name);
     let key = date_key(mirror, &part.suite.name);
     context
         .store
         .remember(&what, &key, date.to_string().as_bytes());
-}
-
-/// The index of an architecture; none when a part that only adds has none.
-fn index(
-    context: &DebContext<'_>,
-    suite: &Suite,
-    architecture: &str,
-) -> Result<Option<(Digest, Arc<Index>)>, DebError> {
-    let folder = format!("main/binary-{architecture}");
-    let Some((digest, size)) = suite.release.file(&format!("{folder}/Packages")) else {
-        if suite.part != Part::Main {
-            return Ok(None);
-        }
-        return Err(DebError::Architecture {
-            suite: suite.name.clone(),
-            wanted: architecture.to_owned(),
-            present: suite.release.architectures(),
-        });
-    };
-    let key = Digest::of(format!("karisimbi deb index 1\n{digest}").as_bytes());
-    let known = context
-        .store
-        .memo(&key)
-        .and_then(|memo| Index::from_text(String::from_utf8(memo).ok()?));
-    if let Some(index) = known {
-        return Ok(Some((digest, Arc::new(index))));
-    }
-    let index = fetch_index(context, suite, architecture, (digest, size))?;
-    let what = format!("the index of {} for {architecture}", suite.name);
-    context.store.remember(&what, &key, index.text().as_bytes());
-    Ok(Some((digest, Arc::new(index))))
-}
-
-fn fetch_index(
-    context: &DebContext<'_>,
-    suite: &Suite,
-    architecture: &str,
-    (digest, size): (Digest, u64),
-) -> Result<Index, DebError> {
-    let release = &suite.release;
-    let name = format!("packages of {}, {architecture}", suite.name);
-    let mut failure = None;
-    for form in ["Packages.xz", "Packages.gz", "Packages"] {
-        let below = format!("main/binary-{architecture}/{form}");
-        let Some((packed, bytes)) = release.file(&below) else {
-            continue;
-        };
-        let folder = format!("dists/{}/main/binary-{architecture}", suite.name);
-        let mut paths = vec![format!("{folder}/{form}")];
-        if release.by_hash {
-            paths.insert(0, format!("{folder}/by-hash/SHA256/{}", packed.hex()));
-        }
-        for path in &paths {
-            let file = Signed {
-                path,
-                digest: packed,
-                size: bytes,
-                name: &name,
-            };
-            match fetch_packed(context, suite, file) {
-                Ok(packed) => {
-                    let url = format!("{}/{path}", suite.mirror);
-                    return unpack(packed, form, &url, (digest, size));
-                }
-                Err(Failure::Error(error)) => return Err(error),
-                // A mismatch says more than an absence.
-                Err(new) => match failure {
-                    Some(Failure::Other { .. }) => {}
-                    _ => failure = Some(new),
-                },
-            }
-        }
-    }
-    let Some(failure) = failure else {
-        return Err(DebError::Compression {
-            suite: suite.name.clone(),
-            architecture: architecture.to_owned(),
-            present: release.forms(architecture),
-        });
-    };
-    Err(failure.explain(|url| DebError::Hash {
-        url,
-        expected: format!("{digest}"),
-        found: "not there".to_owned(),
-    }))
-}
-
-/// The index as it was packed, in a file that has no name.
-fn fetch_packed(
-    context: &DebContext<'_>,
-    suite: &Suite,
-    file: Signed<'_>,
-) -> Result<std::fs::File, Failure> {
-    let folder = context
-        .store
-        .temporary_folder()
-        .map_err(|error| Failure::Error(error.into()))?;
-    let open = || {
-        tempfile::tempfile_in(&folder).map_err(|source| DebError::Read {
-            path: folder.clone(),
-            source,
-        })
-    };
-    transport::signed(context, &suite.mirror, file, open)
-}
-
-/// Reads a packed index; the digest of the unpacked bytes is known only at their end, and nothing
-/// of them is used before.
-fn unpack(
-    mut packed: std::fs::File,
-    form: &str,
-    url: &str,
-    (digest, size): (Digest, u64),
-) -> Result<Index, DebError> {
-    let bad = |error: io::Error| DebError::Index {
-        url: url.to_owned(),
-        problem: error.to_string(),
-    };
-    packed.rewind().map_err(bad)?;
-    let packed = BufReader::with_capacity(1 << 16, packed);
-    let reader: Box<dyn Read> = match form {
-        "Packages.xz" => Box::new(lzma_rust2::XzReader::new_mem_limit(packed, true, XZ_MEMORY)),
-        "Packages.gz" => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-        _ => Box::new(packed),
-    };
-    // One byte more than was signed for is enough to know.
-    let mut hashing = Hashing::new(reader.take(size.saturating_add(1)));
-    let mut reader = BufReader::with_capacity(1 << 16, &mut hashing);
-    let index = Index::read(&mut reader);
-    let rest = io::copy(&mut reader, &mut io::sink());
-    let (_, found, length) = hashing.finish();
-    if (found, length) != (digest, size) && (index.is_ok() || length > size) {
-        return Err(DebError::Hash {
-            url: url.to_owned(),
-            expected: format!("{digest} ({size} bytes unpacked)"),
-            found: format!("{found} ({length} bytes)"),
-        });
-    }
-    rest.map_err(bad)?;
-    index.map_err(bad)
 }

@@ -93,7 +93,7 @@ pub enum DebError {
         version: String,
         present: Vec<String>,
     },
-    #[error("apt-helper can't fetch {url}: {words}")]
+    #[error("the machine's apt can't fetch {url}: {words}")]
     Apt { url: String, words: String },
     #[error("{} can't be read", path.display())]
     Read { path: PathBuf, source: io::Error },
@@ -111,7 +111,8 @@ impl Coded for DebError {
         match self {
             Self::NoMirror { .. } => "BASE-NOMIRROR",
             Self::Offline { .. } => "BASE-OFFLINE",
-            Self::Mirror { .. } | Self::Apt { .. } => "BASE-MIRROR",
+            Self::Mirror { .. } => "BASE-MIRROR",
+            Self::Apt { .. } => "BASE-APT",
             Self::Keyring { .. } => "BASE-KEYRING",
             Self::Signature { .. } => "BASE-SIG",
             Self::WrongSuite { .. } | Self::NoSuite { .. } => "BASE-SUITE",
@@ -132,10 +133,7 @@ impl Coded for DebError {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::NoMirror { .. }
-            | Self::Offline { .. }
-            | Self::Mirror { .. }
-            | Self::Keyring { .. } => Exit::Usage,
+            Self::NoMirror { .. } | Self::Mirror { .. } | Self::Keyring { .. } => Exit::Usage,
             Self::Download { source, .. } => source.exit(),
             Self::Store(source) => source.exit(),
             _ => Exit::Failed,
@@ -176,7 +174,7 @@ impl Coded for DebError {
             Self::Compression { .. } => "use a mirror that serves Packages.xz or Packages.gz",
             Self::Index { .. } => "the mirror is damaged; use another one",
             Self::Npm { .. } | Self::NpmVersion { .. } => "check the version",
-            Self::Apt { .. } => "try it by hand: apt-get update",
+            Self::Apt { .. } => "see whether it works by hand: apt-get update",
             Self::Read { .. } => "check the file and its permissions",
             Self::Download { source, .. } => return source.hint(),
             Self::Store(source) => return source.hint(),

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::archive;
 use super::error::DebError;
-use super::mirror::{self, Mirror, safe_path};
+use super::mirror::{self, Mirror};
+use super::stanzas::{check_names, check_path};
 use super::transport::{self, Failure, Signed};
 use super::{DebContext, FetchedDeb, apt};
 use crate::base::lock::{LockedPackage, LockedSource};
@@ -26,6 +27,9 @@ pub fn fetch(
     sources: &[LockedSource],
     context: &DebContext<'_>,
 ) -> Result<Vec<FetchedDeb>, DebError> {
+    for package in packages {
+        check(package)?;
+    }
     fetch_by_apt(packages, sources, context);
     let next = AtomicUsize::new(0);
     let work = || {
@@ -81,15 +85,24 @@ pub fn fetch(
     }
 }
 
+/// A lock is written by whoever writes the repository: what it says is shown and asked for.
+fn check(package: &LockedPackage) -> Result<(), DebError> {
+    check_names(&package.name, &package.version, &package.arch)
+        .and_then(|()| check_path(&package.filename))
+        .map_err(|problem| DebError::Index {
+            url: format!("the locked package {:.80?}", package.name),
+            problem,
+        })
+}
+
 /// The missing files in one call of apt, from the first mirror of each.
 fn fetch_by_apt(packages: &[LockedPackage], sources: &[LockedSource], context: &DebContext<'_>) {
     let (Some(helper), Some(_online)) = (&context.mirrors.apt_helper, context.net) else {
         return;
     };
-    let missing = packages.iter().filter(|package| {
-        safe_path(&package.filename).is_some()
-            && context.store.blob(&package.sha256, package.size).is_none()
-    });
+    let missing = packages
+        .iter()
+        .filter(|package| context.store.blob(&package.sha256, package.size).is_none());
     let files: Vec<_> = missing
         .filter_map(|package| {
             let mirror = mirrors(package, sources, context)
@@ -130,13 +143,6 @@ fn fetch_one(
 ) -> Result<PathBuf, Failed> {
     if let Some(path) = context.store.blob(&package.sha256, package.size) {
         return Ok(path);
-    }
-    // A lock is written by whoever writes the repository.
-    if safe_path(&package.filename).is_none() {
-        return Err(Failed::Error(DebError::Index {
-            url: format!("package {} of the lock", package.name),
-            problem: format!("{:.200?} is no path below a mirror", package.filename),
-        }));
     }
     let mirrors = mirrors(package, sources, context)?;
     let file = signed(package);

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::Mirrors;
 use super::error::DebError;
-use crate::net::shown_url;
+use crate::net::{Login, plain_words, shown_url};
 
 /// The suites of Debian, by code name and by state: others' sources are none of ours.
 const SUITES: [&str; 13] = [
@@ -53,7 +53,7 @@ impl Part {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mirror {
     url: Url,
-    login: Option<crate::net::Login>,
+    login: Option<Login>,
 }
 
 impl Mirror {
@@ -77,7 +77,7 @@ impl Mirror {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(bad("it has a query or a fragment"));
         }
-        let login = (!url.username().is_empty()).then(|| crate::net::Login {
+        let login = (!url.username().is_empty()).then(|| Login {
             user: decoded(url.username()),
             password: decoded(url.password().unwrap_or_default()),
         });
@@ -100,7 +100,7 @@ impl Mirror {
         self.url.scheme() == "file"
     }
 
-    pub(super) fn login(&self) -> Option<&crate::net::Login> {
+    pub(super) fn login(&self) -> Option<&Login> {
         self.login.as_ref()
     }
 
@@ -156,8 +156,15 @@ pub(super) struct Source {
 /// Where the parts of a suite are.
 ///
 /// # Errors
-/// BASE-NOMIRROR, BASE-MIRROR.
+/// BASE-NOMIRROR, BASE-MIRROR, BASE-SUITE.
 pub(super) fn origins(mirrors: &Mirrors, suite: &str) -> Result<Vec<Origin>, DebError> {
+    let named = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    if suite.is_empty() || !suite.bytes().all(named) {
+        return Err(DebError::NoSuite {
+            suite: format!("{suite:.80?}"),
+            tried: vec!["no suite has such a name".to_owned()],
+        });
+    }
     match &mirrors.mirror {
         Some(mirror) => Ok(configured(&Mirror::parse(mirror)?, suite)),
         None => machine(mirrors.apt_folder.as_deref(), suite),
@@ -288,7 +295,7 @@ fn decoded(text: &str) -> String {
 /// An address that could not be parsed, without what might be a password.
 fn hidden(text: &str) -> String {
     match text.rsplit_once('@') {
-        Some((_, rest)) => format!("…@{rest:.200}"),
-        None => format!("{text:.200}"),
+        Some((_, rest)) => format!("…@{}", plain_words(rest)),
+        None => plain_words(text),
     }
 }

@@ -16,6 +16,7 @@ mod extract;
 mod fetch;
 mod filter;
 mod index;
+mod indices;
 mod keys;
 mod logins;
 mod merge;
@@ -30,6 +31,7 @@ mod release;
 mod resolve;
 mod sets;
 mod sources;
+mod stanzas;
 mod transport;
 mod version;
 

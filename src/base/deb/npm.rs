@@ -11,7 +11,7 @@ use super::error::DebError;
 use super::version;
 use crate::base::lock::LockedFile;
 use crate::digest::Digest;
-use crate::net::{Cleartext, Download, DownloadError, Net};
+use crate::net::{Cleartext, Download, DownloadError, Net, plain_words};
 
 /// Where packages of npm come from.
 pub const NPM_REGISTRY: &str = "https://registry.npmjs.org/";
@@ -110,7 +110,7 @@ pub fn fetch_file(file: &LockedFile, context: &DebContext<'_>) -> Result<PathBuf
         return Ok(path);
     }
     Err(DebError::Hash {
-        url: file.url.clone(),
+        url: plain_words(&file.url),
         expected: format!("{} bytes", file.size),
         found: format!("{size} bytes"),
     })
@@ -121,7 +121,7 @@ fn obtain(
     limit: u64,
     context: &DebContext<'_>,
 ) -> Result<(PathBuf, u64), DebError> {
-    let what = format!("{} {}", file.name, file.version);
+    let what = plain_words(&format!("{} {}", file.name, file.version));
     let key = Digest::of(format!("karisimbi integrity\n{}", file.integrity).as_bytes());
     let kept = context
         .store

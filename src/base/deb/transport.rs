@@ -119,7 +119,13 @@ fn write<W: Write>(
     if let Some(helper) = &context.mirrors.apt_helper
         && mirror.login().is_none()
     {
-        return apt::one(context, helper, &url, limit, open);
+        match apt::one(context, helper, &url, limit, &open) {
+            // Our own client may know more: --ca-file, the proxy variables.
+            Err(Failure::Error(error @ DebError::Apt { .. })) => {
+                context.reporter.warn("BASE-APT", error.to_string());
+            }
+            outcome => return outcome,
+        }
     }
     let login = match (mirror.login(), &context.mirrors.apt_folder) {
         (Some(login), _) => Some(login.clone()),

@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use karisimbi::base::deb::fetch;
+use karisimbi::base::lock::LockedPackage;
+
 use super::mirror::{Mirror, PACKAGES, Package, package};
 use super::{Machine, names, told};
 use crate::support::write;
@@ -268,14 +271,32 @@ fn the_lock_s_mirror_is_asked_when_this_machine_s_has_no_such_file() {
     hostile.sources[0].mirror = old.url();
     let told = told(&Machine::of(&new).fetch(&hostile).expect_err("a folder"));
     assert!(told.starts_with("BASE-404"), "{told}");
-    for path in ["../../etc/passwd", "/etc/passwd", "pool/%2e%2e/x", "a b"] {
-        let mut hostile = resolution.clone();
-        path.clone_into(&mut hostile.packages[0][0].filename);
-        let error = Machine::of(&new).fetch(&hostile).expect_err(path);
-        assert!(
-            error.to_string().contains("is no path below a mirror"),
-            "{error}"
-        );
+}
+
+#[test]
+fn a_lock_can_not_lead_astray() {
+    let mirror = Mirror::new(&[HELLO]);
+    let machine = Machine::of(&mirror);
+    let sound = machine.resolve(&["hello"]).expect("packages").packages;
+    for (alter, words) in [
+        (
+            ["filename", "../../etc/passwd"],
+            "is no path below a mirror",
+        ),
+        (["filename", "/etc/passwd"], "is no path below a mirror"),
+        (["filename", "pool/%2e%2e/x"], "is no path below a mirror"),
+        (["name", "\u{1b}[2Jhello"], "its name is none"),
+        (["version", "1\r2"], "is no version"),
+        (["suite", "../x"], "no mirror has the suite \"../x\""),
+    ] {
+        let [field, value] = alter;
+        let mut json = serde_json::to_value(&sound[0]).expect("JSON");
+        json[0][field] = value.into();
+        let packages: Vec<LockedPackage> = serde_json::from_value(json).expect("packages");
+        let fetched = Machine::of(&mirror).act(|context| fetch(&packages, &[], context));
+        let told = told(&fetched.expect_err(value));
+        assert!(told.contains(words), "{told}");
+        assert!(!told.contains('\u{1b}') && !told.contains('\r'), "{told:?}");
     }
 }
 
@@ -291,11 +312,53 @@ fn offline_nothing_is_asked() {
             net: None,
             ..*context
         };
-        karisimbi::base::deb::fetch(&resolution.packages[0], &resolution.sources, &context)
+        fetch(&resolution.packages[0], &resolution.sources, &context)
     };
     let told_offline = told(&machine.act(offline).expect_err("not fetched yet"));
     assert!(told_offline.starts_with("BASE-OFFLINE"), "{told_offline}");
     assert_eq!(server.log().len(), asked);
     machine.fetch(&resolution).expect("files");
     machine.act(offline).expect("files of the store");
+}
+
+#[test]
+fn the_machines_apt_is_checked_like_a_stranger() {
+    let packages = [HELLO, package("world", "1", "")];
+    let helper = PathBuf::from("/usr/lib/apt/apt-helper");
+    assert!(helper.is_file(), "the tests need a machine with apt");
+    for (name, alter, code) in [
+        ("sound", None, ""),
+        ("another file", Some("evil".to_owned()), "BASE-HASH"),
+        (
+            "a file without end",
+            Some("x".repeat(32 << 20)),
+            "BASE-HASH",
+        ),
+        ("no file", Some(String::new()), "BASE-404"),
+    ] {
+        let mirror = Mirror::new(&packages);
+        let server = Server::of(mirror.folder(), &[]);
+        let mut machine = machine_of(&mirror, server.url());
+        machine.mirrors.apt_helper = Some(helper.clone());
+        // Neither updates nor fixes are there: apt's words for that are understood.
+        let resolution = machine.resolve(&["hello", "world"]).expect(name);
+        assert_eq!(machine.warnings().len(), 2, "{:?}", machine.warnings());
+        let file = mirror.file(&HELLO.path());
+        match alter {
+            None => {}
+            Some(other) if other.is_empty() => fs_err::remove_file(file).expect("a file"),
+            Some(other) => write(&file, other),
+        }
+        let fetched = machine.fetch(&resolution);
+        if code.is_empty() {
+            let bytes = fs_err::read_to_string(&fetched.expect(name)[0].path).expect("a file");
+            assert_eq!(bytes, HELLO.contents());
+            let asked = server.log();
+            let files = asked.iter().filter(|path| path.ends_with(".deb"));
+            assert_eq!(files.count(), 2, "{asked:?}");
+        } else {
+            let told = told(&fetched.expect_err(name));
+            assert!(told.starts_with(code), "{name}: {told}");
+        }
+    }
 }
