@@ -2,14 +2,15 @@
 
 use clap::Args;
 
+use super::base::BaseArgs;
 use super::session::{host, with_context};
 use super::{Global, Outcome, output};
 use crate::base::BaseName;
 use crate::pipeline;
 use crate::reference::{ImageName, Reference};
-use crate::settings::SettingsError;
 use crate::settings::destinations::{self, Destinations, Push, Wanted};
 use crate::settings::env::Environment;
+use crate::settings::{self, SettingsError};
 use crate::sink::{self, Artifact, Opened};
 
 /// Put an image on another base, without its source
@@ -21,9 +22,11 @@ use crate::sink::{self, Artifact, Opened};
 pub(super) struct Rebase {
     /// The image: oci:DIR[:TAG], oci-archive:FILE[:TAG] or HOST/REPO[:TAG|@DIGEST]
     image: ImageName,
-    /// The new base: static, scratch, oci:DIR[:TAG], HOST/REPO[:TAG|@DIGEST] or another name of bases
+    /// The new base, as build takes it: python3.13, deb:SUITE/NAME, oci:DIR[:TAG], HOST/REPO[:TAG]
     #[arg(long, value_name = "NAME|IMAGE")]
-    base: String,
+    base: BaseName,
+    #[command(flatten)]
+    bases: BaseArgs,
     /// Tag, or HOST/PROJECT/NAME:TAG (default: the image's own tag)
     #[arg(short, long = "tag", value_name = "TAG|IMAGE")]
     tags: Vec<String>,
@@ -37,7 +40,6 @@ pub(super) struct Rebase {
 
 impl Rebase {
     pub(super) fn run(&self, global: &Global, environment: &Environment) -> Outcome {
-        let base: BaseName = self.base.parse()?;
         // Every name is checked before anything is read; how many platforms there are, later.
         let destinations = self.destinations(1, environment)?;
         let mut hosts = destinations::hosts(std::slice::from_ref(&destinations))?;
@@ -45,9 +47,11 @@ impl Rebase {
             hosts.extend(host(&self.image));
         }
         let session = global.session(&hosts, environment)?;
+        let folder = Environment::current_dir().map_err(SettingsError::current_dir)?;
+        let options = settings::folder_bases(&folder, &self.bases.flags(&folder), environment)?;
         let line = with_context(&session, |context| {
             let opened = Opened::open(&self.image, context)?;
-            let rebased = pipeline::rebase(&opened, &base, &session)?;
+            let rebased = pipeline::rebase(&opened, &self.base, &options, &session)?;
             let destinations = self.destinations(rebased.images.len(), environment)?;
             let name = rebased.title.as_deref().map(pipeline::plain_name);
             let name = name.unwrap_or_else(|| self.name());

@@ -59,6 +59,7 @@ impl Global {
         let network: NetSettings = settings::network(self.ca_file.as_deref(), reach, environment);
         let places = settings::credential_places(self.authfile.as_deref(), hosts, environment)?;
         let mut session = Session::new(store, Encoder::new(threads), reporter, network, places);
+        session.now = Environment::now();
         session.tool_env = environment.for_tools();
         session.ca_file.clone_from(&self.ca_file);
         session.reach = reach;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::base::lock::BasesLock;
 use crate::digest::{DiffId, Digest};
 use crate::image::{Document, Image};
 use crate::plan::Evidence;
@@ -32,6 +33,9 @@ pub struct BuildRecord {
     pub sandbox: Option<Level>,
     /// Its images.
     pub images: Vec<ImageRecord>,
+    /// What the base's name stood for, as a bases.lock says it: `--lock RECORD` takes it again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bases: Option<BasesLock>,
     /// What changed since the last build of the same target; none when there was no earlier one.
     pub explanation: Option<Vec<Explanation>>,
 }
@@ -119,6 +123,7 @@ pub(super) fn make(
         digest: super::finish::root_digest(images, index),
         sandbox: finished.sandbox,
         images: records,
+        bases: super::bases::recorded(prepared),
         explanation,
     })
 }

@@ -1,5 +1,6 @@
 //! Settings: flags > environment > deployment.yaml > recipe > default, each with its origin.
 
+mod bases;
 mod choice;
 pub mod destinations;
 pub mod env;
@@ -22,6 +23,7 @@ use crate::sandbox::{Launcher, Policy};
 
 use env::Environment;
 
+pub use bases::{BaseFlags, folder_bases};
 pub use error::SettingsError;
 pub use mappings::{port, volume};
 pub use request::{request, source_name};
@@ -29,7 +31,7 @@ pub use variables::variables;
 pub use written::{Written, apart};
 
 /// What the flags of build, detect and plan say, parsed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Flags {
     /// `--ref`
     pub reference: Option<String>,
@@ -41,6 +43,8 @@ pub struct Flags {
     pub recipes: Option<PathBuf>,
     /// `--base`
     pub base: Option<String>,
+    /// Flags about where bases come from.
+    pub bases: BaseFlags,
     /// `--platform`
     pub platforms: Vec<Platform>,
     /// `--entrypoint`
@@ -58,9 +62,10 @@ pub struct Flags {
 }
 
 /// Whose deployment.yaml is obeyed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
     /// Only that of a local folder.
+    #[default]
     LocalOnly,
     /// Also one found inside a cloned URL.
     CloneToo,
