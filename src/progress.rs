@@ -61,6 +61,7 @@ pub enum Verb {
     Pushed,
     Mounted,
     Explained,
+    Asked,
     Next,
 }
 
@@ -80,6 +81,7 @@ impl Verb {
             Self::Pushed => "pushed",
             Self::Mounted => "mounted",
             Self::Explained => "explained",
+            Self::Asked => "asked",
             Self::Next => "next",
         }
     }

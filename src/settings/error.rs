@@ -27,6 +27,8 @@ pub enum SettingsError {
         text: String,
         source: serde_json::Error,
     },
+    #[error("{place} {why}")]
+    Variable { place: String, why: String },
     #[error("--entrypoint: a word of it is empty")]
     EmptyWord,
     #[error("{path}: there is no such folder")]
@@ -111,6 +113,7 @@ impl Coded for SettingsError {
             Self::Number { .. } => "CFG-NUMBER",
             Self::Set { .. } => "USE-SET",
             Self::Words { .. } | Self::EmptyWord => "USE-ENTRYPOINT",
+            Self::Variable { .. } => "USE-ENV",
             Self::NoFolder { .. } | Self::NotFolder { .. } => "SRC-NONE",
             Self::NoDirectory { .. } => "SRC-DIRECTORY",
             Self::Unreadable { .. } => "SRC-READ",
@@ -149,6 +152,9 @@ impl Coded for SettingsError {
             Self::Set { .. } => "for example --set container.port=8080",
             Self::Words { .. } | Self::EmptyWord => {
                 r#"write --entrypoint '["PROGRAM", "ARGUMENT"]', or repeat --entrypoint"#
+            }
+            Self::Variable { .. } => {
+                "write -e NAME=VALUE, -e NAME to pass one on, or such lines in --env-file"
             }
             Self::NotFolder { .. } => "name the folder that the file is in",
             Self::NoDirectory { .. } => {

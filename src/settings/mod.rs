@@ -5,6 +5,7 @@ pub mod destinations;
 pub mod env;
 mod error;
 mod request;
+mod variables;
 mod written;
 
 use std::num::NonZeroUsize;
@@ -21,6 +22,7 @@ use env::Environment;
 
 pub use error::SettingsError;
 pub use request::{request, source_name};
+pub use variables::variables;
 pub use written::{Written, apart};
 
 /// What the flags of build, detect and plan say, parsed.
