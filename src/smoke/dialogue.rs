@@ -106,7 +106,8 @@ impl<'t> Dialogue<'t> {
         for _ in 0..CORRECTIONS {
             self.speech = Speech::Modern(me.clone());
             let wait = Wait {
-                quiet: SILENCE,
+                // With little time, some of it is left for `initialize`.
+                quiet: SILENCE.min(self.timeout / 3),
                 until: self.first,
             };
             let id = self.next;
@@ -180,7 +181,11 @@ impl<'t> Dialogue<'t> {
             json!({"protocolVersion": version, "capabilities": {}, "clientInfo": client()});
         let wait = Wait {
             quiet: self.timeout,
-            until: self.first.max(Instant::now() + SILENCE),
+            until: match Instant::now() {
+                now if now < self.first => self.first,
+                // A session that is begun again.
+                now => now + self.timeout,
+            },
         };
         let answer = self.request("initialize", None, params, (wait, earlier))?;
         let me = Introduction::new(MODERN);

@@ -17,6 +17,8 @@ pub struct Evidence {
     pub last: &'static str,
     /// Bytes on standard output, of a server that speaks there.
     pub stdout: Option<u64>,
+    /// The first line there that was no message.
+    pub noise: Option<String>,
     /// How it ended, if it did.
     pub end: Option<String>,
     /// The last lines of its log.
@@ -28,6 +30,9 @@ impl fmt::Display for Evidence {
         write!(f, "\n  last sent: {}", self.last)?;
         if let Some(bytes) = self.stdout {
             write!(f, "; {bytes} bytes on its stdout")?;
+        }
+        if let Some(noise) = &self.noise {
+            write!(f, ", which begin with {noise:?}")?;
         }
         if let Some(end) = &self.end {
             write!(f, "; it ended with {end}")?;
@@ -47,12 +52,12 @@ impl fmt::Display for Evidence {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what each field is")]
 pub enum SmokeError {
-    #[error("the server asks for configuration{}{}{evidence}", listed(.variables), known(.declared))]
+    #[error("the server asks for configuration{}{}{evidence}", listed(.variables), known(*.declared))]
     NeedsConfig {
         variables: Vec<String>,
         /// Tools that tools.json names, when there is one.
         declared: Option<usize>,
-        evidence: Evidence,
+        evidence: Box<Evidence>,
     },
     #[error("{url} wants a login: it answered {status}{}", after(.text))]
     Unauthorized {
@@ -61,19 +66,25 @@ pub enum SmokeError {
         text: String,
     },
     #[error("no answer within {seconds} s{evidence}")]
-    NoAnswer { seconds: u64, evidence: Evidence },
+    NoAnswer {
+        seconds: u64,
+        evidence: Box<Evidence>,
+    },
     #[error("the server ended without an answer{evidence}")]
     Exited {
-        evidence: Evidence,
+        evidence: Box<Evidence>,
         advice: Option<&'static str>,
     },
     #[error("a library or program does not fit the image: {line}{evidence}")]
-    Library { line: String, evidence: Evidence },
-    #[error("stdout is for messages alone, and {lines} other lines stood there; the first is {first:?}{}", after(.rest))]
+    Library {
+        line: String,
+        evidence: Box<Evidence>,
+    },
+    #[error("stdout is for messages alone{rest}; {}: {first:?}", others(*.lines))]
     Noise {
         first: String,
         lines: u64,
-        rest: String,
+        rest: &'static str,
     },
     #[error("{url} refuses the Host header {host}: it answered {status}{}", after(.text))]
     HostRejected {
@@ -102,7 +113,10 @@ pub enum SmokeError {
         message: String,
     },
     #[error("the server breaks the protocol: {what}{evidence}")]
-    Protocol { what: String, evidence: Evidence },
+    Protocol {
+        what: String,
+        evidence: Box<Evidence>,
+    },
     #[error("the server answered {method} with a message of more than 8 MiB")]
     TooLarge { method: &'static str },
     #[error("the server answers {method} only after its client has answered it: {wanted}")]
@@ -143,10 +157,17 @@ fn listed(names: &[String]) -> String {
     format!(": {}", names.join(", "))
 }
 
-fn known(declared: &Option<usize>) -> String {
+fn known(declared: Option<usize>) -> String {
     declared.map_or_else(String::new, |count| {
         format!("; tools.json declares its {count} tools")
     })
+}
+
+fn others(lines: u64) -> String {
+    match lines {
+        1 => "a line there is none".to_owned(),
+        lines => format!("{lines} lines there are none, the first"),
+    }
 }
 
 fn after(text: &str) -> String {
@@ -210,10 +231,6 @@ impl Coded for SmokeError {
                 "is it a server for this transport (--transport)? A slow start needs --timeout"
                     .to_owned()
             }
-            Self::Exited {
-                advice: Some(advice),
-                ..
-            } => (*advice).to_owned(),
             Self::Library { .. } => {
                 "install it in the image, or take a base with its libc and architecture".to_owned()
             }
@@ -225,7 +242,8 @@ impl Coded for SmokeError {
                     .to_owned()
             }
             Self::Http { .. } => {
-                "is that the path of the server? --path, and --transport sse for GET /sse"
+                "is that the server's address? --path PATH; --transport sse for GET /sse; a Git \
+                 repository over https is told by its .git"
                     .to_owned()
             }
             Self::Redirect { .. } => "name that address, if you trust it".to_owned(),
@@ -234,7 +252,11 @@ impl Coded for SmokeError {
             }
             Self::Drift { .. } => "--accept writes the new list".to_owned(),
             Self::ToolsFile { .. } => "--accept writes it anew".to_owned(),
-            Self::Usage { advice, .. } => (*advice).to_owned(),
+            Self::Usage { advice, .. }
+            | Self::Exited {
+                advice: Some(advice),
+                ..
+            } => (*advice).to_owned(),
             Self::Net(error) => return error.hint(),
             _ => return None,
         })

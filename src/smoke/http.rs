@@ -164,7 +164,7 @@ impl<'a> Http<'a> {
     fn attempt(&mut self, request: &Outgoing, wait: Wait) -> Result<Heard, Failure> {
         let mut left = REDIRECTS;
         loop {
-            let until = wait.from_now();
+            let until = wait.deadline();
             let heard = self.endpoint.net.block_on(self.exchange(request, until));
             match heard {
                 Err(Failure::Redirect { status, location }) if left > 0 => {
@@ -218,7 +218,7 @@ impl Transport for Http<'_> {
         headers.extend(self.session.clone().map(|id| (SESSION, id)));
         headers.extend(self.version.clone().map(|version| (VERSION, version)));
         let body = json!({"jsonrpc": "2.0", "method": method}).to_string();
-        let until = wait.from_now();
+        let until = wait.deadline();
         self.endpoint.net.block_on(async {
             let mut response = self.post(headers, body.into_bytes(), until).await?;
             if response.status().is_success() {

@@ -84,9 +84,9 @@ fn over_stdio(
     question: &Question,
     listener: &Listener,
 ) -> Result<Answered, SmokeError> {
-    let started = Instant::now();
+    let begun = Instant::now();
     let mut stdio = Stdio::start(starter, listener)?;
-    let (heard, last) = converse(&mut stdio, question, started);
+    let (heard, last) = converse(&mut stdio, question, begun);
     let heard = match heard {
         Ok(heard) => heard,
         Err(trouble) => {
@@ -137,18 +137,14 @@ fn over_http(
             advice: "write HOST or HOST:PORT",
         })?,
     };
-    let process = match address.start {
-        None => None,
-        Some(start) => {
-            let mut command = start();
-            let started = Process::start(&mut command, Output::Log, listener);
-            let (process, _no_lines) =
-                started.map_err(|source| SmokeError::start(&command, source))?;
-            Some(process)
-        }
-    };
+    let process = address.start.map(|start| {
+        let mut command = start();
+        let process = Process::start(&mut command, Output::Log, listener);
+        process.map_err(|source| SmokeError::start(&command, source))
+    });
+    let process = process.transpose()?.map(|(process, _no_lines)| process);
     if address.way == Way::Sse {
-        return over_sse(endpoint, process, question, (started, None));
+        return over_sse(&endpoint, process, question, (started, None));
     }
     let mut http = Http::new(endpoint, process);
     let (heard, last) = converse(&mut http, question, started);
@@ -171,7 +167,7 @@ fn over_http(
     if address.way == Way::Auto && last == "initialize" && may_be_sse(&trouble) {
         let first = verdict(trouble, &scene, question);
         return over_sse(
-            endpoint,
+            &endpoint,
             http.into_process(),
             question,
             (started, Some(first)),
@@ -192,8 +188,8 @@ fn may_be_sse(trouble: &Trouble) -> bool {
 
 /// HTTP+SSE; `first` is why the other transport failed, where it was tried.
 fn over_sse(
-    endpoint: Endpoint<'_>,
-    process: Option<Process>,
+    endpoint: &Endpoint<'_>,
+    mut process: Option<Process>,
     question: &Question,
     (started, first): (Instant, Option<SmokeError>),
 ) -> Result<Answered, SmokeError> {
@@ -201,14 +197,18 @@ fn over_sse(
         quiet: question.timeout,
         until: started + question.timeout,
     };
-    let mut sse = match Sse::connect(endpoint.clone(), process, wait) {
+    let mut sse = match Sse::connect(endpoint.clone(), &mut process, wait) {
         Ok(sse) => sse,
-        Err((failure, mut process)) => {
-            // What GET says matters only to those who asked for it.
-            return Err(first.unwrap_or_else(|| {
-                let scene = scene("GET", process.as_mut(), &endpoint);
-                verdict(failure.into(), &scene, question)
-            }));
+        Err(failure) => {
+            let opened = matches!(failure, Failure::Broken(_));
+            return Err(match first {
+                // No stream either: why POST failed says more.
+                Some(first) if !opened => first,
+                _ => {
+                    let scene = scene("GET", process.as_mut(), endpoint);
+                    verdict(failure.into(), &scene, question)
+                }
+            });
         }
     };
     let mut dialogue = Dialogue::new(&mut sse, wait.until, question.timeout);
@@ -227,7 +227,7 @@ fn over_sse(
             answered(heard, "sse", question)
         }
         Err(trouble) => {
-            let scene = scene(last, sse.process(), &endpoint);
+            let scene = scene(last, sse.process(), endpoint);
             Err(verdict(trouble, &scene, question))
         }
     }

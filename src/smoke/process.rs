@@ -20,6 +20,8 @@ const GRACE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(10);
 /// Kept of what a server logs: its end explains a failure.
 const KEPT: usize = 16 << 10;
+/// How long the rest of a log is waited for after the end: others may hold the stream open.
+const REST: Duration = Duration::from_millis(500);
 /// Longest line of a log that is shown.
 const SHOWN_LINE: usize = 4 << 10;
 
@@ -47,6 +49,8 @@ pub(super) enum Line {
 #[derive(Clone, Debug, Default)]
 struct Tail {
     bytes: Vec<u8>,
+    /// Streams that may still bring more.
+    open: usize,
 }
 
 /// Who hears what the server logs.
@@ -154,10 +158,19 @@ impl Process {
         }
     }
 
-    /// The end of what it logged, as text.
-    pub(super) fn log(&self) -> String {
-        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&tail.bytes).into_owned()
+    /// The end of what it logged, as text; all of it, if the process has ended.
+    pub(super) fn log(&mut self) -> String {
+        let ended = self.status().is_some();
+        let until = Instant::now() + REST;
+        loop {
+            {
+                let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+                if !ended || tail.open == 0 || Instant::now() >= until {
+                    return String::from_utf8_lossy(&tail.bytes).into_owned();
+                }
+            }
+            thread::sleep(LOOK);
+        }
     }
 
     /// Closes its input, waits, then asks by SIGTERM, then kills. A server without input is asked
@@ -167,15 +180,12 @@ impl Process {
             Some(_) => GRACE,
             None => Duration::ZERO,
         };
-        let end = match self.wait_until(Instant::now() + patience, idle) {
-            Some(status) => End::Itself(status),
-            None => {
-                self.signal(Signal::TERM);
-                match self.wait_until(Instant::now() + GRACE, idle) {
-                    Some(status) => End::Terminated(status),
-                    None => End::Killed,
-                }
-            }
+        let end = if let Some(status) = self.wait_until(Instant::now() + patience, idle) {
+            End::Itself(status)
+        } else {
+            self.signal(Signal::TERM);
+            let status = self.wait_until(Instant::now() + GRACE, idle);
+            status.map_or(End::Killed, End::Terminated)
         };
         self.kill();
         end
@@ -259,6 +269,7 @@ fn next_line(stream: &mut impl BufRead) -> Line {
 
 /// Keeps the end of a log and tells its lines.
 fn follow_log(stream: impl Read + Send + 'static, tail: Arc<Mutex<Tail>>, listener: Listener) {
+    tail.lock().unwrap_or_else(PoisonError::into_inner).open += 1;
     thread::spawn(move || {
         let mut stream = BufReader::with_capacity(1 << 13, stream);
         let mut line = Vec::new();
@@ -280,5 +291,6 @@ fn follow_log(stream: impl Read + Send + 'static, tail: Arc<Mutex<Tail>>, listen
             let text = listener.secrets.line(&String::from_utf8_lossy(&line));
             listener.reporter.event(Event::Detail { text });
         }
+        tail.lock().unwrap_or_else(PoisonError::into_inner).open -= 1;
     });
 }

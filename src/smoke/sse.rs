@@ -32,24 +32,21 @@ struct Stream {
 }
 
 impl<'a> Sse<'a> {
-    /// Opens the stream and waits for its first event.
+    /// Opens the stream and waits for its first event; takes the process over if that succeeds.
     pub(super) fn connect(
         endpoint: Endpoint<'a>,
-        mut process: Option<Process>,
+        process: &mut Option<Process>,
         wait: Wait,
-    ) -> Result<Self, (Failure, Option<Process>)> {
-        let opened = patiently(&mut process, wait.until, || {
+    ) -> Result<Self, Failure> {
+        let (stream, post) = patiently(process, wait.until, || {
             endpoint.net.block_on(open(&endpoint, wait.until))
-        });
-        match opened {
-            Ok((stream, post)) => Ok(Self {
-                endpoint,
-                process,
-                stream,
-                post,
-            }),
-            Err(failure) => Err((failure, process)),
-        }
+        })?;
+        Ok(Self {
+            endpoint,
+            process: process.take(),
+            stream,
+            post,
+        })
     }
 
     /// The server's process; the stream is closed.
@@ -165,13 +162,13 @@ impl Stream {
 impl Transport for Sse<'_> {
     fn request(&mut self, request: &Outgoing, wait: Wait) -> Result<Incoming, Failure> {
         let net = self.endpoint.net;
-        net.block_on(self.exchange(request, wait.from_now()))
+        net.block_on(self.exchange(request, wait.deadline()))
     }
 
     fn notify(&mut self, method: &str, wait: Wait) -> Result<(), Failure> {
         let net = self.endpoint.net;
         let body = json!({"jsonrpc": "2.0", "method": method}).to_string();
-        net.block_on(self.post(body.into_bytes(), wait.from_now()))
+        net.block_on(self.post(body.into_bytes(), wait.deadline()))
     }
 
     fn restart(&mut self) -> Result<(), Failure> {

@@ -90,19 +90,16 @@ impl<'a> Stdio<'a> {
         if line.iter().all(u8::is_ascii_whitespace) {
             return;
         }
-        match parse(line) {
-            Some(messages) => {
-                self.messages += messages.len() as u64;
-                self.waiting.extend(messages);
-            }
-            None => {
-                self.noise.lines += 1;
-                let start = line.len().min(NOISE);
-                self.noise
-                    .first
-                    .get_or_insert_with(|| line[..start].to_vec());
-            }
+        if let Some(messages) = parse(line) {
+            self.messages += messages.len() as u64;
+            self.waiting.extend(messages);
+            return;
         }
+        self.noise.lines += 1;
+        let start = line.len().min(NOISE);
+        self.noise
+            .first
+            .get_or_insert_with(|| line[..start].to_vec());
     }
 
     fn send(&mut self, mut json: Vec<u8>) {
@@ -140,14 +137,14 @@ fn spawn(
     listener: &Listener,
 ) -> Result<(Process, Receiver<Line>), SmokeError> {
     let mut command = starter();
-    let started = Process::start(&mut command, Output::Protocol, listener);
-    started.map_err(|source| SmokeError::start(&command, source))
+    let process = Process::start(&mut command, Output::Protocol, listener);
+    process.map_err(|source| SmokeError::start(&command, source))
 }
 
 impl Transport for Stdio<'_> {
     fn request(&mut self, request: &Outgoing, wait: Wait) -> Result<Incoming, Failure> {
         self.send(request.body());
-        let until = wait.from_now();
+        let until = wait.deadline();
         loop {
             let message = self.next(until)?;
             let late = request
@@ -175,6 +172,8 @@ impl Transport for Stdio<'_> {
 
     fn restart(&mut self) -> Result<(), Failure> {
         self.waiting.clear();
+        // The same lines come again.
+        self.noise.lines = 0;
         // It was started before: what fails now is of the moment.
         let (process, lines) = spawn(self.starter, &self.listener)
             .map_err(|error| Failure::Broken(format!("can't be started again: {error}")))?;

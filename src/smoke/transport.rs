@@ -57,7 +57,7 @@ pub(super) struct Wait {
 
 impl Wait {
     /// Until when an answer to a request that is sent now may come.
-    pub(super) fn from_now(self) -> Instant {
+    pub(super) fn deadline(self) -> Instant {
         self.until.min(Instant::now() + self.quiet)
     }
 }

@@ -45,6 +45,11 @@ impl Scene {
         Evidence {
             last: self.last,
             stdout: self.stdout.map(|(bytes, _)| bytes),
+            noise: self
+                .noise
+                .first
+                .as_deref()
+                .map(|line| noise_text(line, question)),
             end: self.status.map(shown),
             log: question.secrets.last_lines(&self.log, SHOWN),
         }
@@ -93,11 +98,13 @@ pub(super) fn verdict(trouble: Trouble, scene: &Scene, question: &Question) -> S
             status,
             text: line(&text),
         },
-        Trouble::Failed(Failure::SessionGone) => SmokeError::Http {
-            url: scene.url(),
-            method: scene.last,
-            status: 404,
-            text: "the session that it opened is gone, twice".to_owned(),
+        Trouble::Failed(Failure::SessionGone) => SmokeError::Protocol {
+            what: "the sessions that it opens are gone at once (404)".to_owned(),
+            evidence: Box::new(scene.evidence(question)),
+        },
+        Trouble::Failed(Failure::Ended) if scene.status.is_none() => SmokeError::Protocol {
+            what: "it closed its stdout and runs on".to_owned(),
+            evidence: Box::new(scene.evidence(question)),
         },
         Trouble::Failed(Failure::Silent | Failure::Ended) => silent(scene, question),
         Trouble::Broken(what) | Trouble::Failed(Failure::Broken(what)) => {
@@ -106,14 +113,14 @@ pub(super) fn verdict(trouble: Trouble, scene: &Scene, question: &Question) -> S
             }
             SmokeError::Protocol {
                 what: line(&what),
-                evidence: scene.evidence(question),
+                evidence: Box::new(scene.evidence(question)),
             }
         }
     }
 }
 
 fn silent(scene: &Scene, question: &Question) -> SmokeError {
-    let evidence = scene.evidence(question);
+    let evidence = Box::new(scene.evidence(question));
     let words = scene.words();
     let Some(status) = scene.status else {
         return SmokeError::NoAnswer {
@@ -134,7 +141,7 @@ fn silent(scene: &Scene, question: &Question) -> SmokeError {
         };
     }
     if status.success() && scene.noise.first.is_some() {
-        return noise(&scene.noise, "and it ended without an answer", question);
+        return noise(&scene.noise, ", and it ended without one", question);
     }
     let advice = cause::advice(&words, Some(status));
     let listener = scene.address.is_some() && status.success();
@@ -158,7 +165,7 @@ fn refused(error: &RpcError, scene: &Scene, question: &Question) -> SmokeError {
             return SmokeError::NeedsConfig {
                 variables,
                 declared: question.declared,
-                evidence: scene.evidence(question),
+                evidence: Box::new(scene.evidence(question)),
             };
         }
     }
@@ -185,11 +192,14 @@ fn forbidden(status: u16, text: &str, scene: &Scene, question: &Question) -> Smo
 }
 
 /// SRV-STDOUT-NOISE for what was found on standard output.
-pub(super) fn noise(noise: &Noise, rest: &str, question: &Question) -> SmokeError {
-    let first = noise.first.as_deref().unwrap_or_default();
+pub(super) fn noise(noise: &Noise, rest: &'static str, question: &Question) -> SmokeError {
     SmokeError::Noise {
-        first: question.secrets.hide(&String::from_utf8_lossy(first)),
+        first: noise_text(noise.first.as_deref().unwrap_or_default(), question),
         lines: noise.lines,
-        rest: rest.to_owned(),
+        rest,
     }
+}
+
+fn noise_text(line: &[u8], question: &Question) -> String {
+    question.secrets.hide(&String::from_utf8_lossy(line))
 }

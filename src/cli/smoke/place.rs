@@ -66,7 +66,8 @@ impl Smoke {
 fn is_server(text: &str) -> bool {
     let web = text.starts_with("http://") || text.starts_with("https://");
     let git = [".git@", ".git#", "/tree/"];
-    web && !text.ends_with(".git") && !git.iter().any(|mark| text.contains(mark))
+    let named = text.strip_suffix(".git").is_some();
+    web && !named && !git.iter().any(|mark| text.contains(mark))
 }
 
 /// An image of a transport; or of a registry, when no such file is here and it names a host.
