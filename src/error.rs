@@ -28,6 +28,12 @@ pub enum Exit {
     Bug = 70,
     /// Temporary; running the same command again may succeed.
     Temporary = 75,
+    /// `run` could not run the image; nothing of the program's own.
+    NotRun = 125,
+    /// The program of an image can't be executed.
+    NotExecutable = 126,
+    /// The program is not in the image.
+    NotFound = 127,
     /// Interrupted by a signal.
     Interrupted = 130,
 }

@@ -9,8 +9,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
     // Before any thread exists: the launcher confines the thread that becomes the program.
-    match karisimbi::sandbox::launch(&args) {
-        Some(code) => code,
-        None => karisimbi::cli::main(args),
-    }
+    karisimbi::sandbox::launch(&args)
+        .or_else(|| karisimbi::cli::init(&args))
+        .unwrap_or_else(|| karisimbi::cli::main(args))
 }

@@ -144,6 +144,20 @@ enum Command {
     Version(version::Version),
 }
 
+/// Runs the init of a container when the arguments ask for it. Called first in `main`, before any
+/// thread exists.
+pub fn init(args: &[OsString]) -> Option<ExitCode> {
+    let code = match crate::run::init(args)? {
+        Ok(code) => code,
+        Err(error) => {
+            let error = AnyError::from(error);
+            output::error(&error, ProgressMode::Plain);
+            error.exit() as u8
+        }
+    };
+    Some(ExitCode::from(code))
+}
+
 /// Parses, runs, prints the error, and yields the exit code.
 pub fn main(args: Vec<OsString>) -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
@@ -152,8 +166,14 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         std::process::exit(i32::from(Exit::Bug as u8));
     }));
     let environment = Environment::capture();
-    let cli = match Cli::try_parse_from(args) {
+    let runs = run::command_position(&args).is_some();
+    let cli = match Cli::try_parse_from(run::with_volumes(args)) {
         Ok(cli) => cli,
+        // 2 may be what the program itself ends with.
+        Err(error) if runs && error.use_stderr() => {
+            usage(&error);
+            return ExitCode::from(Exit::NotRun as u8);
+        }
         Err(error) => return usage(&error),
     };
     let outcome = match cli.command {

@@ -2,7 +2,6 @@
 
 mod place;
 
-use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::output::Format;
-use super::source::write_whole;
+use super::source::{SourceArgs, write_whole};
 use super::{Global, Outcome, output};
 use crate::error::AnyError;
 use crate::net::{Net, Patience, Reach};
@@ -27,22 +26,18 @@ use place::Place;
 
 /// Ask an MCP server for its tools: does the image answer?
 ///
-/// A folder or Git URL is built first. Exit code 0: it answered; 1: it is broken; 3: it asks for
-/// configuration, such as a token.
+/// WHAT is also an image, as for `run`, or the http(s):// address of a running server; a Git
+/// repository over https is told by its .git. A folder or repository is built first, and an image
+/// runs as `run` runs it. Exit code 0: it answered; 1: it is broken; 3: it asks for configuration,
+/// such as a token.
 #[derive(Debug, Args)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag that clap sets"
 )]
 pub(super) struct Smoke {
-    /// Source as `build` takes it, image, or the http(s):// address of a running server; a Git
-    /// repository over https is told by its .git
-    #[arg(
-        value_name = "WHAT|IMAGE|URL",
-        default_value = ".",
-        conflicts_with = "exec"
-    )]
-    what: OsString,
+    #[command(flatten)]
+    source: SourceArgs,
     /// Start the program given after -- on this machine as it is, without an image
     #[arg(long)]
     exec: bool,

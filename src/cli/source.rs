@@ -16,7 +16,7 @@ use crate::settings::{self, Flags, SettingsError, Trust};
 use crate::source::SourceName;
 
 /// Arguments that choose the source and its settings.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct SourceArgs {
     /// Deployment folder, source folder, or Git URL: `URL[@REF][#DIRECTORY]`, `URL#REF:DIRECTORY`, or
     /// a pasted `/tree/REF/DIRECTORY` address
@@ -101,6 +101,36 @@ impl SourceArgs {
             .iter()
             .map(|what| settings::request(what, &flags, &current, (session, environment)))
             .collect()
+    }
+
+    /// The one WHAT of a command that takes one.
+    pub(super) fn one_what(&self) -> Result<&OsString, SettingsError> {
+        match self.what.as_slice() {
+            [what] => Ok(what),
+            _ => Err(SettingsError::OneWhat),
+        }
+    }
+
+    /// The one platform of a command that takes one.
+    pub(super) fn one_platform(&self) -> Result<Option<Platform>, SettingsError> {
+        match self.platforms.as_slice() {
+            [] => Ok(None),
+            [platform] => Ok(Some(platform.clone())),
+            _ => Err(SettingsError::OneWhat),
+        }
+    }
+
+    /// For a command whose `--entrypoint` is none of the image's.
+    pub(super) fn without_entrypoint(&self) -> Self {
+        Self {
+            entrypoint: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// `--entrypoint`
+    pub(super) fn entrypoint_words(&self) -> Result<Vec<String>, SettingsError> {
+        settings::words(&self.entrypoint)
     }
 
     /// The folder that relative paths count from; it may be gone where there are none.

@@ -235,8 +235,7 @@ impl Tar<'_> {
 #[derive(Debug)]
 pub struct OciArchive {
     path: PathBuf,
-    /// Start and size of every regular member, by name.
-    members: BTreeMap<String, (u64, u64)>,
+    members: Members,
     index: Index,
 }
 
@@ -278,7 +277,7 @@ impl OciArchive {
     }
 
     fn small(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        let Some(&(start, size)) = self.members.get(name) else {
+        let Some(&(start, size)) = self.members.files.get(name) else {
             return Ok(None);
         };
         if size > DOCUMENT_LIMIT {
@@ -309,7 +308,7 @@ impl OciArchive {
     /// IMAGE-MISSING, IMAGE-READ.
     pub fn open_blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, ImageError> {
         let name = format!("blobs/sha256/{}", descriptor.digest.hex());
-        let Some(&(start, size)) = self.members.get(&name) else {
+        let Some(&(start, size)) = self.members.files.get(&name) else {
             return Err(ImageError::Missing {
                 image: self.name(),
                 digest: descriptor.digest,
@@ -323,22 +322,61 @@ impl OciArchive {
     }
 }
 
-/// Start and size of the regular members of a tar, without reading their contents.
-fn members(file: fs_err::File) -> io::Result<BTreeMap<String, (u64, u64)>> {
+/// Start and size of the regular members of a tar, and where its links lead.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    files: BTreeMap<String, (u64, u64)>,
+    links: BTreeMap<String, String>,
+}
+
+impl Members {
+    pub(super) fn find(&self, name: &str) -> Option<(u64, u64)> {
+        let found = self.files.get(name);
+        // `docker save` before 25 and skopeo write a layer once and link to it.
+        let found = found.or_else(|| self.files.get(&beside(name, self.links.get(name)?)));
+        found.copied()
+    }
+}
+
+/// The member that a link means, `..` taken as text.
+fn beside(name: &str, target: &str) -> String {
+    let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// The members of a tar, without reading their contents.
+pub(super) fn members(file: fs_err::File) -> io::Result<Members> {
     let mut archive = tar::Archive::new(file);
-    let mut members = BTreeMap::new();
+    let mut members = Members::default();
     // Raw: names of a layout are short, and long-name members of hostile size stay unread.
     for entry in archive.entries_with_seek()?.raw(true) {
         let entry = entry?;
-        if members.len() >= MEMBER_LIMIT {
+        if members.files.len() + members.links.len() >= MEMBER_LIMIT {
             return Err(io::Error::other("the archive has too many members"));
-        }
-        if entry.header().entry_type() != tar::EntryType::Regular {
-            continue;
         }
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let name = name.strip_prefix("./").unwrap_or(&name).to_owned();
-        members.insert(name, (entry.raw_file_position(), entry.size()));
+        match entry.header().entry_type() {
+            tar::EntryType::Regular => {
+                let place = (entry.raw_file_position(), entry.size());
+                members.files.insert(name, place);
+            }
+            tar::EntryType::Symlink => {
+                if let Some(target) = entry.link_name_bytes() {
+                    let target = String::from_utf8_lossy(&target).into_owned();
+                    members.links.insert(name, target);
+                }
+            }
+            _ => {}
+        }
     }
     Ok(members)
 }

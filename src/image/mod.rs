@@ -10,6 +10,7 @@ pub mod audit;
 mod audit_elf;
 pub mod blobs;
 pub(crate) mod config;
+pub mod docker_archive;
 pub mod document;
 pub mod error;
 pub mod layout;

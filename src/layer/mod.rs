@@ -3,7 +3,7 @@
 mod blocks;
 mod compress;
 mod copy;
-mod elf;
+pub(crate) mod elf;
 pub mod encode;
 pub mod entry;
 pub mod error;

@@ -12,7 +12,7 @@ use std::io::{self, BufReader, Read};
 use self::guard::{Bounded, Watched};
 use self::members::{Member, MemberKind, Members};
 use super::file::unreadable;
-use super::{EntryKind, EntrySummary, LayerError, LayerSummary, probe::Probe};
+use super::{EntryKind, EntrySummary, LayerError, LayerSummary, Owner, probe::Probe};
 use crate::digest::{DiffId, Digest, Hashing};
 use oci_spec::image::MediaType;
 
@@ -61,6 +61,10 @@ pub struct ForeignEntry<'a> {
     pub kind: ForeignKind,
     /// Permission, set-id and sticky bits.
     pub mode: u32,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Time of its last change, in seconds since 1970.
+    pub mtime: i64,
     /// Bytes of a file's contents.
     pub size: u64,
     /// The contents, none for sparse files; what is left unread is skipped.
@@ -237,6 +241,8 @@ fn unpack<R: Read>(
             path,
             kind,
             mode: member.mode,
+            owner: member.owner,
+            mtime: member.mtime,
             size: member.size,
             contents: &mut members,
         })?;

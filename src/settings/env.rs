@@ -179,6 +179,23 @@ impl Environment {
         tools
     }
 
+    /// A variable that the user names for a container (`-e NAME`); we decide nothing by it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
+    pub fn inherited(name: &str) -> Option<OsString> {
+        std::env::var_os(name)
+    }
+
+    /// Our own program, for parts of it that run as processes of their own.
+    ///
+    /// # Errors
+    /// When the system does not say where it is.
+    pub fn own_program() -> std::io::Result<PathBuf> {
+        std::env::current_exe()
+    }
+
     /// The current directory, for paths that are typed relative to it.
     ///
     /// # Errors

@@ -27,8 +27,6 @@ pub enum SettingsError {
         text: String,
         source: serde_json::Error,
     },
-    #[error("{place} {why}")]
-    Variable { place: String, why: String },
     #[error("--entrypoint: a word of it is empty")]
     EmptyWord,
     #[error("{path}: there is no such folder")]
@@ -60,6 +58,23 @@ pub enum SettingsError {
         first: &'static str,
         second: &'static str,
     },
+    #[error("one WHAT or IMAGE, and one --platform, is run at a time")]
+    OneWhat,
+    #[error("{place}: {problem}")]
+    Variable {
+        place: String,
+        problem: &'static str,
+    },
+    #[error("--env-file {path} can't be read")]
+    VariableFile { path: PathBuf, source: io::Error },
+    #[error("{flag} {text}: {problem}")]
+    Mapping {
+        flag: &'static str,
+        text: String,
+        problem: &'static str,
+    },
+    #[error("the path of our own program can't be read")]
+    OwnProgram { source: io::Error },
     #[error("only one archive can go to stdout")]
     OneStdout,
     #[error("stdout is a terminal, which can't show an archive")]
@@ -113,7 +128,6 @@ impl Coded for SettingsError {
             Self::Number { .. } => "CFG-NUMBER",
             Self::Set { .. } => "USE-SET",
             Self::Words { .. } | Self::EmptyWord => "USE-ENTRYPOINT",
-            Self::Variable { .. } => "USE-ENV",
             Self::NoFolder { .. } | Self::NotFolder { .. } => "SRC-NONE",
             Self::NoDirectory { .. } => "SRC-DIRECTORY",
             Self::Unreadable { .. } => "SRC-READ",
@@ -123,6 +137,10 @@ impl Coded for SettingsError {
             Self::PushWhere => "USE-PUSH",
             Self::OneFileManyBuilds => "USE-RECORD",
             Self::OnePlaceManyBuilds { .. } | Self::OneFileTwice { .. } => "USE-OUTPUT",
+            Self::Variable { .. } | Self::VariableFile { .. } => "USE-ENV",
+            Self::Mapping { .. } => "USE-MAPPING",
+            Self::OneWhat => "USE-ARGUMENT",
+            Self::OwnProgram { .. } => "RUN-SETUP",
             Self::OneStdout | Self::ArchiveOnTerminal => "USE-STDOUT",
             Self::OnePlatform { .. } => "OUT-PLATFORMS",
             Self::Digest { .. } | Self::OtherDigest { .. } => "USE-DIGEST",
@@ -174,6 +192,11 @@ impl Coded for SettingsError {
                 "leave --tag and --output out, or build one source at a time"
             }
             Self::OneFileTwice { .. } => "give each a file of its own",
+            Self::Mapping { .. } => {
+                "write -v /FOLDER/HERE:/FOLDER/IN/CONTAINER[:ro], -p [ADDRESS:]PORT-HERE:PORT-IN-CONTAINER"
+            }
+            Self::OneWhat => "arguments of the program stand behind --",
+            Self::VariableFile { .. } => "check its name and permissions",
             Self::OneStdout => "write the others to files",
             Self::ArchiveOnTerminal => "pipe it into `docker load`, or write docker-archive:FILE",
             Self::OnePlatform { .. } => "use oci-archive:FILE, or build one --platform",

@@ -4,6 +4,7 @@ mod choice;
 pub mod destinations;
 pub mod env;
 mod error;
+mod mappings;
 mod request;
 mod variables;
 mod written;
@@ -21,6 +22,7 @@ use crate::registry::{CredentialPlaces, ExplicitLogin, Secret};
 use env::Environment;
 
 pub use error::SettingsError;
+pub use mappings::{port, volume};
 pub use request::{request, source_name};
 pub use variables::variables;
 pub use written::{Written, apart};

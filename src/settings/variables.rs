@@ -1,101 +1,140 @@
-//! `-e NAME[=VALUE]` and `--env-file`: variables for a program that is started.
+//! Variables of a container: `-e NAME[=VALUE]` and `--env-file FILE`.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::SettingsError;
+use super::env::Environment;
 
-/// Largest `--env-file` that is read.
-const MAX_FILE: u64 = 1 << 20;
+/// Most bytes of a file of variables: Linux takes no larger environment.
+const MAX_FILE: u64 = 2 << 20;
 
-/// The variables of files and flags; flags win, and later ones win over earlier ones. A name alone
-/// takes the value that karisimbi itself was given, and nothing when there is none.
+/// The variables that flags and files give; flags win, and later files win over earlier ones. A
+/// name without a value gets that of our own environment, or is left out when that has none.
 ///
 /// # Errors
-/// USE-ENV for what is no variable, and for a file that can't be read.
+/// USE-ENV for names that no variable can have and for files that can't be read; values are never
+/// repeated.
 pub fn variables(
-    typed: &[String],
+    flags: &[String],
     files: &[PathBuf],
 ) -> Result<BTreeMap<String, String>, SettingsError> {
-    let mut found = BTreeMap::new();
+    let mut variables = BTreeMap::new();
     for file in files {
-        for (index, line) in lines(file)?.iter().enumerate() {
-            let line = line.trim();
+        for (number, line) in (1..).zip(lines(file)?) {
+            let line = line.trim_start();
             if !line.is_empty() && !line.starts_with('#') {
-                let place = || format!("{}:{}", file.display(), index + 1);
-                put(line, &place, &mut found)?;
+                add(&mut variables, line, || {
+                    format!("{}:{number}", file.display())
+                })?;
             }
         }
     }
-    for text in typed {
-        put(text, &|| "-e".to_owned(), &mut found)?;
+    for flag in flags {
+        add(&mut variables, flag, || "-e".to_owned())?;
     }
-    Ok(found)
+    Ok(variables)
 }
 
-fn lines(file: &Path) -> Result<Vec<String>, SettingsError> {
-    let refused = |why: &str| SettingsError::Variable {
-        place: file.display().to_string(),
-        why: why.to_owned(),
-    };
-    let data = fs_err::metadata(file).map_err(|error| refused(&error.to_string()))?;
-    if !data.is_file() || data.len() > MAX_FILE {
-        return Err(refused("is no file of at most 1 MiB"));
-    }
-    let text = fs_err::read_to_string(file).map_err(|error| refused(&error.to_string()))?;
-    Ok(text.lines().map(str::to_owned).collect())
-}
-
-fn put(
+fn add(
+    variables: &mut BTreeMap<String, String>,
     text: &str,
-    place: &dyn Fn() -> String,
-    found: &mut BTreeMap<String, String>,
+    place: impl Fn() -> String,
 ) -> Result<(), SettingsError> {
+    let refuse = |problem| SettingsError::Variable {
+        place: place(),
+        problem,
+    };
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, Some(value.to_owned())),
-        None => (text, inherited(text)),
+        None => (text, None),
     };
-    let valid = !name.is_empty()
-        && !name.contains(|c: char| c.is_whitespace() || c.is_control())
-        && value.as_ref().is_none_or(|value| !value.contains('\0'));
-    if !valid {
-        // The text is not shown: it may be a secret without its name.
-        return Err(SettingsError::Variable {
-            place: place(),
-            why: "is no NAME=VALUE".to_owned(),
-        });
+    if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(refuse("write NAME=VALUE, or a NAME without spaces"));
     }
-    if let Some(value) = value {
-        found.insert(name.to_owned(), value);
+    let value = match value {
+        Some(value) => Some(value),
+        None => match Environment::inherited(name).map(std::ffi::OsString::into_string) {
+            Some(Ok(value)) => Some(value),
+            Some(Err(_not_text)) => return Err(refuse("its value here is not UTF-8")),
+            None => None,
+        },
+    };
+    if value.as_ref().is_some_and(|value| value.contains('\0')) {
+        return Err(refuse("its value has a NUL byte"));
     }
+    variables.extend(value.map(|value| (name.to_owned(), value)));
     Ok(())
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the user names a variable of this process to be passed on"
-)]
-fn inherited(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+fn lines(file: &Path) -> Result<Vec<String>, SettingsError> {
+    let refuse = |problem| SettingsError::Variable {
+        place: file.display().to_string(),
+        problem,
+    };
+    let mut bytes = Vec::new();
+    fs_err::File::open(file)
+        .and_then(|opened| opened.take(MAX_FILE + 1).read_to_end(&mut bytes))
+        .map_err(|source| SettingsError::VariableFile {
+            path: file.to_owned(),
+            source,
+        })?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(refuse("it is larger than 2 MiB"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_not_text| refuse("it is not UTF-8"))?;
+    // Editors of another system begin files with a mark, and end lines with two characters.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    Ok(text.lines().map(str::to_owned).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn flags_win_over_files() {
+    fn read(flags: &[&str], files: &[&str]) -> Result<BTreeMap<String, String>, SettingsError> {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("env");
-        fs_err::write(&file, "# comment\n\nA=1\nB=x=y \nC=\n").unwrap();
-        let typed = ["A=2", "D=a b", "KARISIMBI_NO_SUCH_VARIABLE"].map(str::to_owned);
-        let found = variables(&typed, &[file]).unwrap();
-        let expected = [("A", "2"), ("B", "x=y"), ("C", ""), ("D", "a b")];
-        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(found, BTreeMap::from(expected));
-        for typed in ["=x", "", "A B=x", "a\u{7}=x"] {
-            let error = variables(&[typed.to_owned()], &[]).unwrap_err();
-            assert_eq!(error.to_string(), "-e is no NAME=VALUE");
+        let mut paths = Vec::new();
+        for (number, text) in files.iter().enumerate() {
+            let path = folder.path().join(number.to_string());
+            fs_err::write(&path, text).unwrap();
+            paths.push(path);
+        }
+        let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
+        variables(&flags, &paths)
+    }
+
+    #[test]
+    fn flags_win_over_files_and_nothing_is_unquoted() {
+        let found = read(
+            &["A=flag", "HOME", "KARISIMBI_NEVER_SET", "EMPTY="],
+            &[
+                "# a comment\n\nA=1\nB= two words \r\n  C='quoted'\n",
+                "\u{feff}B=later=with=equals\n",
+            ],
+        );
+        let found = found.unwrap();
+        let shown: Vec<String> = found
+            .iter()
+            .filter(|(name, _)| *name != "HOME")
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let expected = ["A=flag", "B=later=with=equals", "C='quoted'", "EMPTY="];
+        assert_eq!(shown, expected);
+        assert!(found.contains_key("HOME"));
+    }
+
+    #[test]
+    fn mistakes_name_the_line_and_never_the_value() {
+        for (flags, files, words) in [
+            (&["=secret"][..], &[][..], "-e"),
+            (&["A B=secret"], &[], "-e"),
+            (&[], &["OK=1\nNOT OK=secret\n"], "0:2"),
+        ] {
+            let error = read(flags, files).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 }

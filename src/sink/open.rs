@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use crate::digest::DiffId;
 use crate::error::AnyError;
+use crate::image::archive::OciArchive;
+use crate::image::docker_archive::DockerArchive;
 use crate::image::manifest::{Manifest, Root};
-use crate::image::{Blob, Blobs, Document, Image, ImageError, Layer, Layout, archive::OciArchive};
+use crate::image::{Blob, Blobs, Document, Image, ImageError, Layer, Layout};
 use crate::layer::Descriptor;
 use crate::platform::Platform;
 use crate::reference::{ImageName, Reference};
@@ -25,6 +27,9 @@ pub struct Opened<'a> {
 enum Place {
     Layout(Layout),
     Archive(OciArchive),
+    DockerArchive(DockerArchive),
+    /// Just built: documents in memory, layers in the store or still where the base has them.
+    Built(Vec<Image>),
     Registry(Arc<Client>, Reference),
 }
 
@@ -40,7 +45,7 @@ impl<'a> Opened<'a> {
     /// Opens an image and reads its manifest or index.
     ///
     /// # Errors
-    /// OUT-TRANSPORT for a docker-archive, which is written only; those of the place.
+    /// OUT-TRANSPORT for `docker-archive:-`, which is written only; those of the place.
     pub fn open(name: &ImageName, context: &'a Context<'a>) -> Result<Self, SinkError> {
         let shown = name.to_string();
         let (root, place) = match name {
@@ -58,7 +63,16 @@ impl<'a> Opened<'a> {
                 let root = Blobs::new(&open).document(&descriptor)?;
                 (root, Place::Archive(archive))
             }
-            ImageName::DockerArchive { .. } => return Err(SinkError::WriteOnly { name: shown }),
+            ImageName::DockerArchive { file: None, .. } => {
+                return Err(SinkError::WriteOnly { name: shown });
+            }
+            ImageName::DockerArchive {
+                file: Some(file),
+                name,
+            } => {
+                let archive = DockerArchive::open(file, name.as_deref())?;
+                (archive.manifest().clone(), Place::DockerArchive(archive))
+            }
             ImageName::Registry(reference) => {
                 let client = (context.client)().map_err(SinkError::Part)?;
                 let fetched = client
@@ -72,6 +86,25 @@ impl<'a> Opened<'a> {
             name: shown,
             root,
             place,
+            context,
+        })
+    }
+
+    /// Images that were just built and lie nowhere yet.
+    ///
+    /// # Errors
+    /// OUT-NESTED when there is no image.
+    pub fn built(
+        name: String,
+        images: Vec<Image>,
+        index: Option<Document>,
+        context: &'a Context<'a>,
+    ) -> Result<Self, SinkError> {
+        let root = index.or_else(|| images.first().map(|image| image.manifest.clone()));
+        Ok(Self {
+            root: root.ok_or_else(|| SinkError::Nested { name: name.clone() })?,
+            name,
+            place: Place::Built(images),
             context,
         })
     }
@@ -94,6 +127,16 @@ impl<'a> Opened<'a> {
         match &self.place {
             Place::Layout(layout) => Ok(layout.open_blob(descriptor)?),
             Place::Archive(archive) => Ok(archive.open_blob(descriptor)?),
+            Place::DockerArchive(archive) => Ok(archive.open_blob(descriptor)?),
+            Place::Built(images) => {
+                let mut layers = images.iter().flat_map(|image| &image.layers);
+                let layer = layers.find(|layer| layer.descriptor.digest == descriptor.digest);
+                let layer = layer.ok_or_else(|| ImageError::Missing {
+                    image: self.name.clone(),
+                    digest: descriptor.digest,
+                })?;
+                super::open(layer, self.context)
+            }
             Place::Registry(client, reference) => {
                 if crate::image::manifest::is_manifest(&descriptor.media_type)
                     || crate::image::manifest::is_index(&descriptor.media_type)
@@ -120,6 +163,9 @@ impl<'a> Opened<'a> {
     /// # Errors
     /// Documents that can't be read or break the image-spec.
     pub fn images(&self) -> Result<Vec<Image>, SinkError> {
+        if let Place::Built(images) = &self.place {
+            return Ok(images.clone());
+        }
         let open = |descriptor: &Descriptor| self.blob(descriptor);
         let blobs = Blobs::new(&open);
         match Root::read(&self.root)? {
@@ -180,14 +226,17 @@ impl<'a> Opened<'a> {
         match &self.place {
             Place::Layout(layout) => Ok(Blob::Layout(layout.dir().to_owned())),
             Place::Registry(_, reference) => Ok(Blob::Registry(reference.repository.clone())),
-            Place::Archive(archive) => {
+            // Documents are at hand: nobody asks.
+            Place::Built(_) => Ok(Blob::Store),
+            Place::Archive(_) | Place::DockerArchive(_) => {
                 if self
                     .context
                     .store
                     .blob(&descriptor.digest, descriptor.size)
                     .is_none()
                 {
-                    super::import(archive.open_blob(descriptor)?, descriptor, self.context)?;
+                    let blob = self.blob(descriptor).map_err(SinkError::Part)?;
+                    super::import(blob, descriptor, self.context)?;
                 }
                 Ok(Blob::Store)
             }

@@ -59,16 +59,15 @@ pub(super) fn demanded(log: &str, status: Option<ExitStatus>) -> Option<Vec<Stri
     let mut validation = BTreeSet::new();
     for (index, line) in lines.iter().enumerate() {
         let lower = line.to_ascii_lowercase();
-        if asks(&lower) || environment_key(line, &lower, log) {
+        // Lists of names follow the sentence that asks for them.
+        let after = lines.iter().skip(index + 1).take(3);
+        let after: Vec<&str> = after.copied().collect();
+        let listed = demands(&lower)
+            && line.trim_end().ends_with(':')
+            && !variables(&after.join("\n")).is_empty();
+        if asks(&lower) || listed || environment_key(line, &lower, log) {
             asking.push((*line).to_owned());
-            // Lists of names follow the sentence that asks for them.
-            asking.extend(
-                lines
-                    .iter()
-                    .skip(index + 1)
-                    .take(3)
-                    .map(|line| (*line).to_owned()),
-            );
+            asking.extend(after.iter().map(|line| (*line).to_owned()));
         } else if lower.contains("field required") && lower.contains("type=missing") {
             // Pydantic puts the field on the line before.
             let field = index
@@ -105,14 +104,17 @@ pub(super) fn demanded(log: &str, status: Option<ExitStatus>) -> Option<Vec<Stri
     Some(names.into_iter().take(10).collect())
 }
 
+/// `missing`, `required`, `provide`, …, and no sign of a bug.
+fn demands(lower: &str) -> bool {
+    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    has(&DEMANDS) && !has(&BUGS)
+}
+
 /// `(missing|required|provide|must be set) … (key|token|…)`, in either order.
 fn asks(lower: &str) -> bool {
-    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    if has(&BUGS) {
-        return false;
-    }
-    (has(&DEMANDS) && (has(&OBJECTS) || lower.contains(" -")))
-        || (lower.contains("environment variable") && !lower.contains("warn"))
+    let object = OBJECTS.iter().any(|word| lower.contains(word)) || lower.contains(" -");
+    let variable = lower.contains("environment variable") && !lower.contains("warn");
+    (demands(lower) && object) || variable
 }
 
 /// Python's `os.environ["NAME"]` without such a variable.

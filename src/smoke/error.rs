@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::tools::Drift;
-use crate::error::{Coded, Exit};
+use crate::error::{AnyError, Coded, Exit};
 use crate::net::NetError;
 
 /// What was seen of a server that did not answer: lines of their own after a message, fit to be
@@ -134,6 +134,8 @@ pub enum SmokeError {
     ToolsFile { path: PathBuf, why: String },
     #[error("{program} can't be started")]
     Start { program: String, source: io::Error },
+    #[error(transparent)]
+    Prepare(AnyError),
     #[error("{text}")]
     Usage { text: String, advice: &'static str },
     #[error(transparent)]
@@ -199,6 +201,7 @@ impl Coded for SmokeError {
             Self::ToolsFile { .. } => "SRV-TOOLS-FILE",
             Self::Start { .. } => "SRV-START",
             Self::Usage { .. } => "USE-SMOKE",
+            Self::Prepare(error) => error.code(),
             Self::Net(error) => error.code(),
         }
     }
@@ -207,6 +210,7 @@ impl Coded for SmokeError {
         match self {
             Self::NeedsConfig { .. } | Self::Unauthorized { .. } => Exit::NeedsConfig,
             Self::ToolsFile { .. } | Self::Usage { .. } => Exit::Usage,
+            Self::Prepare(error) => error.exit(),
             Self::Net(error) => error.exit(),
             _ => Exit::Failed,
         }
@@ -257,6 +261,7 @@ impl Coded for SmokeError {
                 advice: Some(advice),
                 ..
             } => (*advice).to_owned(),
+            Self::Prepare(error) => return error.hint(),
             Self::Net(error) => return error.hint(),
             _ => return None,
         })

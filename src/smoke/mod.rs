@@ -35,13 +35,13 @@ use http::Http;
 use process::{End, Listener, Output, Process};
 use revision::LEGACY;
 use sse::Sse;
-use stdio::{Starter, Stdio};
+use stdio::Stdio;
 use transport::{Failure, Transport, Wait};
 use verdict::{Scene, verdict};
 
 pub use error::{Evidence, SmokeError};
 pub use question::{
-    Address, Answered, Call, Called, Context, Named, NoisePolicy, Question, Server, Way,
+    Address, Answered, Call, Called, Context, Named, NoisePolicy, Question, Server, Starter, Way,
 };
 pub use revision::Era;
 pub use secrets::Secrets;
@@ -138,7 +138,7 @@ fn over_http(
         })?,
     };
     let process = address.start.map(|start| {
-        let mut command = start();
+        let mut command = start().map_err(SmokeError::Prepare)?;
         let process = Process::start(&mut command, Output::Log, listener);
         process.map_err(|source| SmokeError::start(&command, source))
     });

@@ -12,15 +12,19 @@ use super::revision::Era;
 use super::secrets::Secrets;
 use super::tools::Tool;
 use crate::digest::Digest;
+use crate::error::AnyError;
 use crate::net::Net;
 use crate::progress::Reporter;
+
+/// Makes the command of a server, anew for each start.
+pub type Starter<'a> = &'a dyn Fn() -> Result<Command, AnyError>;
 
 /// Where a server is.
 #[derive(Clone, Copy)]
 pub enum Server<'a> {
     /// A program that is spoken with over its standard streams. The command is made anew for each
     /// start: some servers end at a question that they don't know.
-    Stdio(&'a dyn Fn() -> Command),
+    Stdio(Starter<'a>),
     /// An address.
     Http(&'a Address<'a>),
 }
@@ -34,7 +38,7 @@ pub struct Address<'a> {
     /// Which of the HTTP transports.
     pub way: Way,
     /// Starts it, where that is ours to do.
-    pub start: Option<&'a dyn Fn() -> Command>,
+    pub start: Option<Starter<'a>>,
     /// How it is reached.
     pub net: &'a Net,
 }

@@ -1,7 +1,6 @@
 //! A server that is spoken with over its standard streams: one message a line.
 
 use std::collections::VecDeque;
-use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use serde_json::json;
 use super::SmokeError;
 use super::message::{MAX_MESSAGE, Message, parse, reply};
 use super::process::{End, Line, Listener, Output, Process};
+use super::question::Starter;
 use super::transport::{Failure, Incoming, Outgoing, Transport, Wait};
 
 /// How long the exit status is waited for after a server has closed its output.
@@ -26,9 +26,6 @@ pub(super) struct Noise {
     /// How many there were.
     pub(super) lines: u64,
 }
-
-/// Makes the command of a server: anew for each start.
-pub(super) type Starter<'a> = &'a dyn Fn() -> Command;
 
 /// Standard streams.
 pub(super) struct Stdio<'a> {
@@ -136,7 +133,7 @@ fn spawn(
     starter: Starter<'_>,
     listener: &Listener,
 ) -> Result<(Process, Receiver<Line>), SmokeError> {
-    let mut command = starter();
+    let mut command = starter().map_err(SmokeError::Prepare)?;
     let process = Process::start(&mut command, Output::Protocol, listener);
     process.map_err(|source| SmokeError::start(&command, source))
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{FlockOperation, flock};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::{Errno, FdFlags, fcntl_getfd, fcntl_setfd, retry_on_intr};
 
 use super::error::StoreError;
 use crate::progress::Reporter;
@@ -73,6 +73,11 @@ pub(super) struct Gate {
 pub(super) struct Alone<'a>(&'a Gate);
 
 impl Gate {
+    /// Keeps the lock when another program takes this process over.
+    pub(super) fn outlive_exec(&self) -> io::Result<()> {
+        keep_open(&self.file)
+    }
+
     /// Opens the gate, waiting for a process that is removing things.
     pub(super) fn enter(root: &Path, reporter: &dyn Reporter) -> Result<Self, StoreError> {
         let path = root.join("lock");
@@ -97,6 +102,11 @@ impl Gate {
     }
 }
 
+fn keep_open(file: &fs::File) -> io::Result<()> {
+    let flags = fcntl_getfd(file.file())?;
+    Ok(fcntl_setfd(file.file(), flags - FdFlags::CLOEXEC)?)
+}
+
 fn busy(reporter: &dyn Reporter, root: &Path, why: &str) {
     let text = format!("waiting for the cache {}: {why}", root.display());
     reporter.warn("STORE-BUSY", text);
@@ -115,7 +125,7 @@ impl Drop for Alone<'_> {
 pub(super) struct Scratch {
     folder: PathBuf,
     next: AtomicU64,
-    _alive: Lock,
+    alive: Lock,
 }
 
 impl Scratch {
@@ -135,8 +145,13 @@ impl Scratch {
         Ok(Self {
             folder,
             next: AtomicU64::new(0),
-            _alive: alive,
+            alive,
         })
+    }
+
+    /// Keeps the folder when another program takes this process over.
+    pub(super) fn outlive_exec(&self) -> io::Result<()> {
+        keep_open(&self.alive.file)
     }
 
     /// A path for one file that no one else uses.

@@ -8,6 +8,7 @@
 //! DIR/records/<hex of key>    the key's fields and the LayerRecord as JSON, sealed
 //! DIR/memos/<hex>             small results of tools (tool versions, go list), tree listings, sealed
 //! DIR/steps/<hex of slot>/    outputs of steps, kept for the compilers' own up-to-date tests
+//! DIR/roots/<hex>/            unpacked images, for `run`
 //! DIR/stat/<hex>              stat caches of source trees, sealed
 //! DIR/git/<hex>/<commit>/     clones
 //! DIR/go/                     GOCACHE, GOMODCACHE, … of the Go recipe
@@ -21,6 +22,7 @@
 mod blob;
 mod error;
 mod lock;
+mod roots;
 pub(crate) mod sealed;
 pub mod upkeep;
 

@@ -26,7 +26,7 @@ pub struct Stats {
 /// One kind of thing: a folder of the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KindStats {
-    /// `blobs`, `records`, `memos`, `steps`, `stat`, `git`, `go`, …
+    /// `blobs`, `records`, `memos`, `roots`, `steps`, `stat`, `git`, `go`, …
     pub kind: String,
     /// How many things.
     pub count: u64,
@@ -66,7 +66,7 @@ pub struct Problem {
 /// What [`Store::clear`] removes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    /// Blobs, records, memos, outputs of steps and stat caches.
+    /// Blobs, records, memos, unpacked images, outputs of steps and stat caches.
     Layers,
     /// Clones and the caches of tools: whatever was fetched.
     Inputs,
@@ -75,7 +75,9 @@ pub enum What {
 }
 
 /// Folders that hold the store's own results; every other folder holds inputs.
-const RESULTS: [&str; 6] = ["blobs", "stamps", "records", "memos", "steps", "stat"];
+const RESULTS: [&str; 7] = [
+    "blobs", "stamps", "records", "memos", "roots", "steps", "stat",
+];
 
 /// Folders that are neither results nor inputs.
 const OWN: [&str; 2] = ["locks", "tmp"];
@@ -168,7 +170,7 @@ impl Store {
         let mut report = Report::default();
         let units = self.units()?;
         // Blobs first: a record is judged by the blobs that are left.
-        for kind in ["blobs", "records", "memos", "stat"] {
+        for kind in ["blobs", "records", "memos", "roots", "stat"] {
             for unit in units.iter().filter(|unit| unit.kind == kind) {
                 report.checked += 1;
                 let Err(why) = self.check(unit) else { continue };
@@ -192,6 +194,9 @@ impl Store {
             } else {
                 Err(format!("its contents have the digest {found}"))
             };
+        }
+        if unit.kind == "roots" {
+            return super::roots::check(&unit.path);
         }
         let contents = sealed::read(&unit.path).map_err(reason)?;
         if unit.kind == "records" {
@@ -283,7 +288,7 @@ fn places(kind: &str, folder: &Path) -> io::Result<Vec<PathBuf>> {
             }
             Ok(clones)
         }
-        "records" | "memos" | "steps" | "stat" => below(folder),
+        "records" | "memos" | "roots" | "steps" | "stat" => below(folder),
         _ if names(folder)?.is_empty() => Ok(Vec::new()),
         _ => Ok(vec![folder.to_owned()]),
     }

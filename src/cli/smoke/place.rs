@@ -1,5 +1,6 @@
 //! Which server is asked, and how it is started.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -9,6 +10,7 @@ use std::process::Command;
 use url::Url;
 
 use super::super::Global;
+use super::super::run::{built, image_name};
 use super::super::session::{host, with_context};
 use super::{Network, Smoke, Transport, usage};
 use crate::error::AnyError;
@@ -20,9 +22,10 @@ use crate::reference::ImageName;
 use crate::run::{self, NetworkMode, Port};
 use crate::sandbox::Launcher;
 
+use crate::settings::SettingsError;
 use crate::settings::env::Environment;
 use crate::sink::Opened;
-use crate::smoke::{self, Address, Answered, Context, Question, Server, SmokeError, Way};
+use crate::smoke::{self, Address, Answered, Context, Question, Server, SmokeError, Starter, Way};
 
 /// Where the server is.
 #[derive(Clone, Debug)]
@@ -40,13 +43,17 @@ pub(super) enum Place {
 impl Smoke {
     /// What was named.
     pub(super) fn place(&self) -> Result<Place, AnyError> {
+        let what = self.source.one_what()?;
         if self.exec {
-            return Ok(Place::Program);
+            return match what.to_str() {
+                Some(".") => Ok(Place::Program),
+                _ => Err(usage(
+                    "--exec takes the place of WHAT".to_owned(),
+                    "karisimbi smoke --exec -- PROGRAM ARGUMENTS",
+                )),
+            };
         }
-        let Some(text) = self.what.to_str() else {
-            return Ok(Place::Source(self.what.clone()));
-        };
-        if is_server(text) {
+        if let Some(text) = what.to_str().filter(|text| is_server(text)) {
             let url = text.parse::<Url>();
             return url.map(Place::Url).map_err(|error| {
                 usage(
@@ -55,10 +62,10 @@ impl Smoke {
                 )
             });
         }
-        if is_image(text) {
-            return Ok(Place::Image(text.parse()?));
-        }
-        Ok(Place::Source(self.what.clone()))
+        Ok(match image_name(what)? {
+            Some(name) => Place::Image(name),
+            None => Place::Source(what.clone()),
+        })
     }
 }
 
@@ -68,18 +75,6 @@ fn is_server(text: &str) -> bool {
     let git = [".git@", ".git#", "/tree/"];
     let named = text.strip_suffix(".git").is_some();
     web && !named && !git.iter().any(|mark| text.contains(mark))
-}
-
-/// An image of a transport; or of a registry, when no such file is here and it names a host.
-fn is_image(text: &str) -> bool {
-    let transports = ["oci:", "oci-archive:", "docker-archive:", "docker://"];
-    if transports.iter().any(|name| text.starts_with(name)) {
-        return true;
-    }
-    let first = text.split('/').next().unwrap_or_default();
-    let names_host = first.contains('.') || first.contains(':') || first == "localhost";
-    let path = text.starts_with(['.', '/']) || text.contains("://") || Path::new(text).exists();
-    !path && text.contains('/') && names_host
 }
 
 /// All that decides how a server is asked.
@@ -103,12 +98,22 @@ impl Asked<'_> {
             Place::Program => self.program(global, environment),
             Place::Image(name) => {
                 let session = global.session(host(name).as_slice(), environment)?;
-                self.image(name, None, (&session, global, environment))
+                with_context(&session, |sinks| {
+                    let opened = Opened::open(name, sinks)?;
+                    self.image(&opened, None, (&session, global, environment))
+                })
             }
-            Place::Source(what) => Err(usage(
-                format!("{}: is no image", what.display()),
-                "build it first",
-            )),
+            Place::Source(_) => {
+                let session = global.session(&[], environment)?;
+                with_context(&session, |sinks| {
+                    let source = &self.smoke.source;
+                    let platform = source.one_platform()?;
+                    let (opened, request) =
+                        built(source, platform, (&session, sinks), environment)?;
+                    let port = request.options.port;
+                    self.image(&opened, port, (&session, global, environment))
+                })
+            }
         }
     }
 
@@ -172,7 +177,7 @@ impl Asked<'_> {
         let start = || {
             let mut command = Command::new(program);
             command.args(args).envs(self.variables);
-            command
+            Ok(command)
         };
         match (self.smoke.transport, self.smoke.port) {
             (Transport::Stdio, _) | (Transport::Auto, None) => self.ask(Server::Stdio(&start)),
@@ -193,38 +198,47 @@ impl Asked<'_> {
     /// A container's server.
     fn image(
         &self,
-        name: &ImageName,
+        opened: &Opened<'_>,
         port: Option<u16>,
         (session, global, environment): (&Session, &Global, &Environment),
     ) -> Result<Answered, AnyError> {
-        with_context(session, |sinks| {
-            let opened = Opened::open(name, sinks)?;
-            let listens = self.listens(port, &opened)?;
-            let mut options = run::Options {
-                env: self.variables.clone(),
-                args: self.smoke.args.clone(),
-                network: match self.smoke.network {
-                    Network::None => NetworkMode::None,
-                    Network::Host => NetworkMode::Host,
-                },
-                ..run::Options::default()
-            };
-            options.ports.extend(listens.clone());
-            let launcher = Launcher(std::path::PathBuf::from("/proc/self/exe"));
-            let path = environment.path("PATH");
-            let context = run::Context {
-                store: &session.store,
-                reporter: session.reporter.as_ref(),
-                launcher: &launcher,
-                path: path.as_deref().map(Path::as_os_str),
-            };
-            let runnable = run::prepare(&opened, &options, &context)?;
-            let start = || runnable.command();
-            match listens {
-                None => self.ask(Server::Stdio(&start)),
-                Some(port) => self.listener(&port, &start, (global, environment)),
-            }
-        })
+        let listens = self.listens(port, opened)?;
+        let options = run::Options {
+            env: self.variables.clone(),
+            entrypoint: self.smoke.source.entrypoint_words()?,
+            args: self.smoke.args.clone(),
+            // With this machine's network its ports are there without being carried.
+            ports: listens
+                .clone()
+                .filter(|_| self.smoke.network == Network::None)
+                .into_iter()
+                .collect(),
+            network: match self.smoke.network {
+                Network::None => NetworkMode::None,
+                Network::Host => NetworkMode::Host,
+            },
+            platform: self.smoke.source.one_platform()?,
+            ..run::Options::default()
+        };
+        let program = Environment::own_program();
+        let launcher = Launcher(program.map_err(|source| SettingsError::OwnProgram { source })?);
+        let path = environment.path("PATH");
+        let context = run::Context {
+            store: &session.store,
+            reporter: session.reporter.as_ref(),
+            launcher: &launcher,
+            path: path.as_deref().map(Path::as_os_str),
+        };
+        // It lives as long as its process; the one before has ended by then.
+        let running = RefCell::new(None);
+        let start = || {
+            let runnable = run::prepare(opened, &options, &context)?;
+            Ok(running.borrow_mut().insert(runnable).command())
+        };
+        match listens {
+            None => self.ask(Server::Stdio(&start)),
+            Some(port) => self.listener(&port, &start, (global, environment)),
+        }
     }
 
     /// The port to publish, when the image's server listens; none over stdio.
@@ -270,7 +284,7 @@ impl Asked<'_> {
     fn listener(
         &self,
         port: &Port,
-        start: &dyn Fn() -> Command,
+        start: Starter<'_>,
         (global, environment): (&Global, &Environment),
     ) -> Result<Answered, AnyError> {
         let path = self.smoke.path.as_deref();

@@ -3,7 +3,11 @@
 
 use std::io::{self, Read};
 
+use crate::layer::Owner;
+
 const BLOCK: usize = 512;
+/// The user of what has no valid one.
+const NOBODY: u32 = 65534;
 /// Bytes of headers that one member may have: long names and PAX records.
 const MAX_HEADERS: u64 = 1 << 20;
 
@@ -24,6 +28,9 @@ pub(super) struct Member {
     pub(super) path: Vec<u8>,
     pub(super) kind: MemberKind,
     pub(super) mode: u32,
+    pub(super) owner: Owner,
+    /// Seconds since 1970.
+    pub(super) mtime: i64,
     /// Bytes of a file when it is unpacked.
     pub(super) size: u64,
     pub(super) link: Vec<u8>,
@@ -56,6 +63,9 @@ struct Extension {
     /// Set by a sparse file, whose `path` is a placeholder.
     sparse_name: Option<Vec<u8>>,
     sparse_size: Option<u64>,
+    uid: Option<u64>,
+    gid: Option<u64>,
+    mtime: Option<i64>,
     /// Bytes of headers so far.
     bytes: u64,
 }
@@ -137,10 +147,22 @@ impl<R: Read> Members<R> {
             _ => 0,
         };
         let mode = number(&block[100..108])?;
+        let id = |extended: Option<u64>, field: &[u8]| {
+            // Nobody has an id that Linux can't hold, or that is no number.
+            let id = extended.or_else(|| number(field).ok());
+            id.and_then(|id| u32::try_from(id).ok()).unwrap_or(NOBODY)
+        };
+        let time = number(&block[136..148]).ok();
+        let time = time.and_then(|time| i64::try_from(time).ok());
         Ok(Member {
             path,
             kind,
             mode: u32::try_from(mode & 0o7777).unwrap_or_default(),
+            owner: Owner {
+                uid: id(extension.uid, &block[108..116]),
+                gid: id(extension.gid, &block[116..124]),
+            },
+            mtime: extension.mtime.or(time).unwrap_or_default(),
             size,
             link,
         })
@@ -283,6 +305,9 @@ impl Extension {
             match key {
                 b"path" => self.path = name(),
                 b"linkpath" => self.link = name(),
+                b"uid" => self.uid = whole(value),
+                b"gid" => self.gid = whole(value),
+                b"mtime" => self.mtime = whole(value),
                 b"size" if value.is_empty() => self.size = None,
                 b"size" => self.size = Some(size(value)?),
                 b"GNU.sparse.name" => self.sparse_name = name(),
@@ -295,6 +320,12 @@ impl Extension {
         }
         Ok(())
     }
+}
+
+/// The whole part of a decimal number; none for anything else, which decides nothing here.
+fn whole<T: std::str::FromStr>(value: &[u8]) -> Option<T> {
+    let text = std::str::from_utf8(value).ok()?;
+    text.split('.').next()?.parse().ok()
 }
 
 /// A numeric field: octal digits between spaces and NULs, or a base-256 number (star, GNU). An

@@ -209,7 +209,7 @@ fn given_values_reach_no_message() {
     let output = finished(&mut smoke(&["-e", "=secret"], &["stdio", "legacy"]));
     check(
         &output,
-        ("=secret", 2, &["error[USE-ENV]: -e is no NAME=VALUE"]),
+        ("=secret", 2, &["error[USE-ENV]: -e: write NAME=VALUE"]),
     );
     assert!(!crate::support::shown(&output).contains("secret"));
 }

@@ -1,0 +1,41 @@
+//! Our own box: mounts, a new root, no rights, and the program in it.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use super::{filter, mounts, privileges, program};
+use crate::run::HOSTNAME;
+use crate::run::error::RunError;
+use crate::run::spec::Spec;
+
+/// Sets everything up and starts the program; yields its process id.
+pub(super) fn start(spec: &Spec) -> Result<u32, RunError> {
+    rustix::system::sethostname(HOSTNAME.as_bytes())
+        .map_err(|errno| RunError::setup("the host name", errno))?;
+    mounts::own_namespace()?;
+    let root = mounts::assemble(spec)?;
+    let found = program::find(&root.tree, spec)?;
+    mounts::add_system(&root, spec)?;
+    mounts::enter(&root)?;
+    drop(root);
+    privileges::drop(spec).map_err(|error| RunError::setup("giving up rights", error))?;
+    nix::unistd::chdir(spec.working_dir.as_str()).map_err(|errno| RunError::Folder {
+        folder: spec.working_dir.clone(),
+        source: errno.into(),
+    })?;
+    filter::apply()?;
+    let mut command = Command::new(&found.path);
+    command
+        .arg0(&found.name)
+        .args(&found.args)
+        .env_clear()
+        .envs(&spec.env);
+    if !privileges::has_terminal() {
+        // Signals to our group reach it through us, once.
+        command.process_group(0);
+    }
+    match command.spawn() {
+        Ok(child) => Ok(child.id()),
+        Err(error) => Err(program::explain(&spec.words, &error)),
+    }
+}

@@ -1,0 +1,177 @@
+//! The box of runc or crun, inside our namespaces: it gets a root that is ready and our process
+//! table and network, and gives the program its file system, user and system calls.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use nix::mount::{MsFlags, mount};
+use serde_json::{Value, json};
+
+use super::places::restrict;
+use super::{filter, mounts, privileges, program};
+use crate::run::HOSTNAME;
+use crate::run::error::RunError;
+use crate::run::spec::Spec;
+
+/// Writes a bundle where nobody else sees it and starts the runtime; yields its process id.
+pub(super) fn start(spec: &Spec, runtime: &Path) -> Result<u32, RunError> {
+    rustix::system::sethostname(HOSTNAME.as_bytes())
+        .map_err(|errno| RunError::setup("the host name", errno))?;
+    mounts::own_namespace()?;
+    let root = mounts::assemble(spec)?;
+    let found = program::find(&root.tree, spec)?;
+    // Gone with this mount namespace: the environment in it reaches no disk.
+    let bundle = spec.folder.join("bundle");
+    let setup = |what: &'static str| move |error| RunError::setup(what, error);
+    fs_err::create_dir(&bundle).map_err(setup("the bundle's folder"))?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    let options = Some("mode=0700,size=16m");
+    mount(Some("tmpfs"), &bundle, Some("tmpfs"), flags, options)
+        .map_err(|errno| RunError::setup("the bundle's folder", errno))?;
+    let state = bundle.join("state");
+    fs_err::create_dir(&state).map_err(setup("the runtime's state"))?;
+    let config = config(spec, &found).to_string();
+    fs_err::write(bundle.join("config.json"), config).map_err(setup("the bundle"))?;
+    // The runtime finds itself in the process table that it is in.
+    mounts::mount_proc(Path::new("/proc"))
+        .map_err(|errno| RunError::setup("mounting /proc", errno))?;
+    let is_crun = runtime.file_name().is_some_and(|name| name == "crun");
+    let hidden = if is_crun {
+        cover_control_groups()
+    } else {
+        lock_control_groups()
+    };
+    hidden.map_err(|error| RunError::setup("hiding control groups", error))?;
+    let mut command = Command::new(runtime);
+    command.arg("--root").arg(&state);
+    if is_crun {
+        command.arg("--cgroup-manager=disabled");
+    } else {
+        // It warns of the groups that it can't make.
+        command
+            .args(["--rootless", "true", "--log"])
+            .arg(bundle.join("log"));
+    }
+    command
+        .arg("run")
+        .arg("--bundle")
+        .arg(&bundle)
+        .arg("karisimbi")
+        .env_clear()
+        .env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        );
+    if !privileges::has_terminal() {
+        command.process_group(0);
+    }
+    let child = command.spawn();
+    let what = || format!("starting {}", runtime.display());
+    Ok(child.map_err(|error| RunError::setup(what(), error))?.id())
+}
+
+/// crun is told to make no control groups, and still refuses hosts with both versions of them.
+fn cover_control_groups() -> io::Result<()> {
+    let groups = Path::new("/sys/fs/cgroup");
+    if groups.is_dir() {
+        let options = Some("mode=0755,size=64k");
+        mount(
+            Some("tmpfs"),
+            groups,
+            Some("tmpfs"),
+            MsFlags::MS_RDONLY,
+            options,
+        )?;
+    }
+    Ok(())
+}
+
+/// runc makes none where they are read only and it is told that it has no rights (`--rootless`).
+/// Those it makes would stay after a SIGKILL.
+fn lock_control_groups() -> io::Result<()> {
+    let groups = Path::new("/sys/fs/cgroup");
+    for place in mounts::mounts_below(groups)? {
+        restrict(&place, MsFlags::MS_RDONLY)?;
+    }
+    if groups.is_dir() {
+        restrict(groups, MsFlags::MS_RDONLY)?;
+    }
+    Ok(())
+}
+
+/// The bundle's config.json (runtime-spec 1.0.2).
+fn config(spec: &Spec, found: &program::Found) -> Value {
+    let mut args = vec![found.path.clone()];
+    args.extend(found.args.iter().cloned());
+    let env: Vec<String> = spec
+        .env
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let none: [&str; 0] = [];
+    json!({
+        "ociVersion": "1.0.2",
+        "root": {"path": spec.root, "readonly": true},
+        "process": {
+            "terminal": false,
+            "user": {"uid": spec.uid, "gid": spec.gid},
+            "args": args,
+            "env": env,
+            "cwd": spec.working_dir,
+            "noNewPrivileges": true,
+            "capabilities": {
+                "bounding": none, "effective": none, "inheritable": none,
+                "permitted": none, "ambient": none,
+            },
+        },
+        "mounts": mounts_of(),
+        "linux": {
+            "namespaces": [{"type": "mount"}],
+            "maskedPaths": mounts::MASKED,
+            "readonlyPaths": mounts::READ_ONLY,
+            "seccomp": seccomp(),
+        },
+    })
+}
+
+fn mounts_of() -> Value {
+    let tmpfs = |place: &str, options: &[&str]| {
+        let mut all = vec!["nosuid", "nodev"];
+        all.extend(options);
+        json!({"destination": place, "type": "tmpfs", "source": "tmpfs", "options": all})
+    };
+    let tmp: Vec<&str> = mounts::TMP_OPTIONS.split(',').collect();
+    let mut shm: Vec<&str> = mounts::SHM_OPTIONS.split(',').collect();
+    shm.push("noexec");
+    json!([
+        {"destination": "/proc", "type": "proc", "source": "proc",
+         "options": ["nosuid", "nodev", "noexec"]},
+        {"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
+         "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
+        {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
+         "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]},
+        tmpfs("/dev/shm", &shm),
+        tmpfs("/tmp", &tmp),
+    ])
+}
+
+/// The same system calls as our own filter refuses.
+fn seccomp() -> Value {
+    let refused: Vec<&str> = filter::REFUSED.iter().map(|(name, _)| *name).collect();
+    let mut rules = vec![
+        json!({"names": refused, "action": "SCMP_ACT_ERRNO", "errnoRet": 1}),
+        json!({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}),
+        json!({"names": ["clone"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "args": [
+            {"index": 0, "value": nix::libc::CLONE_NEWUSER,
+             "valueTwo": nix::libc::CLONE_NEWUSER, "op": "SCMP_CMP_MASKED_EQ"},
+        ]}),
+    ];
+    rules.extend(filter::TERMINAL_INPUT.iter().map(|request| {
+        json!({"names": ["ioctl"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "args": [
+            {"index": 1, "value": request, "op": "SCMP_CMP_EQ"},
+        ]})
+    }));
+    json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules})
+}
