@@ -137,7 +137,7 @@ asks brave BRAVE_API_KEY --exec -- "$NODE_BIN/brave-search-mcp-server"
 asks perplexity PERPLEXITY_API_KEY --exec -- "$NODE_BIN/perplexity-mcp"
 asks go-distributed -http --exec -- "$KEPT/go/distributed"
 smoke 1 go-basic '^error\[SRV-STDOUT-NOISE\].*Hi user' --exec -- "$KEPT/go/basic"
-smoke 1 'a program that is no server' '^error\[SRV-(EXITED|NO-ANSWER)\]' --timeout 6 --exec -- cat
+smoke 1 'a program that is no server' '^error\[SRV-PROTOCOL\].*repeats' --exec -- cat
 smoke 1 'a missing module' '^error\[SRV-EXITED\]' --exec -- "$KEPT/mcp1/bin/python" -c 'import no_such_module'
 
 # --- lists of tools -----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ use crate::sink::{self, Artifact, Opened};
 /// A destination without a tag gets the source's.
 #[derive(Debug, Args)]
 pub(super) struct Copy {
-    /// The image: oci:DIR[:TAG], oci-archive:FILE[:TAG] or HOST/REPO[:TAG|@DIGEST]
+    /// The image: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME] or HOST/REPO[:TAG|@DIGEST]
     source: ImageName,
     /// The place: also docker-archive:FILE[:NAME]
     destination: ImageName,

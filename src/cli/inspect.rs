@@ -19,7 +19,7 @@ use crate::sink::Opened;
 /// Show an image's manifest, config and layers
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
-    /// oci:DIR[:TAG], oci-archive:FILE[:TAG] or HOST/REPO[:TAG|@DIGEST]
+    /// oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME] or HOST/REPO[:TAG|@DIGEST]
     image: ImageName,
     /// What stdout shows
     #[arg(long, value_enum, default_value_t)]

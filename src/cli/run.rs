@@ -95,10 +95,14 @@ impl Run {
 
     fn start(&self, global: &Global, environment: &Environment) -> Outcome {
         let what = self.source.one_what()?;
-        let options = self.options()?;
+        let mut options = self.options()?;
         let launcher = Environment::own_program();
         let launcher = launcher.map_err(|source| SettingsError::OwnProgram { source })?;
         let image = image_name(what)?;
+        if image.is_none() {
+            // It becomes the image's own.
+            options.entrypoint = Vec::new();
+        }
         let hosts = image.as_ref().and_then(host);
         let session = global.session(hosts.as_slice(), environment)?;
         let path = environment.path("PATH");
@@ -109,12 +113,11 @@ impl Run {
             path: path.as_deref().map(Path::as_os_str),
         };
         with_context(&session, |sink| {
-            let opened = match &image {
-                Some(image) => Opened::open(image, sink)?,
-                None => {
-                    let platform = options.platform.clone();
-                    built(&self.source, platform, (&session, sink), environment)?.0
-                }
+            let opened = if let Some(image) = &image {
+                Opened::open(image, sink)?
+            } else {
+                let platform = options.platform.clone();
+                built(&self.source, platform, (&session, sink), environment)?.0
             };
             let runnable = run::prepare(&opened, &options, &context)?;
             Err(runnable.become_it(&session.store).into())
@@ -160,7 +163,6 @@ pub(super) fn built<'a>(
     environment: &Environment,
 ) -> Result<(Opened<'a>, Request), AnyError> {
     let use_cache = (CacheUse::Reuse, [].as_slice());
-    let source = source.without_entrypoint();
     let requests = source.requests(session, environment, use_cache)?;
     let mut request = requests.into_iter().next().ok_or(SettingsError::OneWhat)?;
     // The image of one platform is the same, whatever others it is published with.

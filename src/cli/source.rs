@@ -16,7 +16,7 @@ use crate::settings::{self, Flags, SettingsError, Trust};
 use crate::source::SourceName;
 
 /// Arguments that choose the source and its settings.
-#[derive(Clone, Debug, Args)]
+#[derive(Debug, Args)]
 pub(super) struct SourceArgs {
     /// Deployment folder, source folder, or Git URL: `URL[@REF][#DIRECTORY]`, `URL#REF:DIRECTORY`, or
     /// a pasted `/tree/REF/DIRECTORY` address
@@ -117,14 +117,6 @@ impl SourceArgs {
             [] => Ok(None),
             [platform] => Ok(Some(platform.clone())),
             _ => Err(SettingsError::OneWhat),
-        }
-    }
-
-    /// For a command whose `--entrypoint` is none of the image's.
-    pub(super) fn without_entrypoint(&self) -> Self {
-        Self {
-            entrypoint: Vec::new(),
-            ..self.clone()
         }
     }
 

@@ -15,7 +15,7 @@ use crate::sink::Opened;
 /// Recompute every digest, size and diff id of an image from its content
 #[derive(Debug, Args)]
 pub(super) struct Verify {
-    /// oci:DIR[:TAG], oci-archive:FILE[:TAG] or HOST/REPO[:TAG|@DIGEST]
+    /// oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME] or HOST/REPO[:TAG|@DIGEST]
     image: ImageName,
 }
 

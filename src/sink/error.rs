@@ -14,7 +14,7 @@ use crate::registry::RegistryError;
 pub enum SinkError {
     #[error("docker-archive holds one image, but several platforms were built")]
     OnePlatform,
-    #[error("{name}: a docker-archive can be written, not read")]
+    #[error("{name}: an archive can't be read from standard input")]
     WriteOnly { name: String },
     #[error("{name}: an index inside an index is not supported")]
     Nested { name: String },
@@ -67,7 +67,7 @@ impl Coded for SinkError {
         match self {
             Self::OnePlatform => Some("use oci-archive:FILE, or build one --platform".to_owned()),
             Self::Corrupt { .. } => Some("run the command again".to_owned()),
-            Self::WriteOnly { .. } => Some("use oci-archive:FILE or oci:DIR".to_owned()),
+            Self::WriteOnly { .. } => Some("write it to a file, and name that".to_owned()),
             Self::Read { .. } | Self::Nested { .. } => None,
             Self::Push { source, .. } => source.hint(),
             Self::Image(error) => error.hint(),

@@ -10,6 +10,7 @@ mod dialogue;
 mod endpoint;
 mod error;
 mod events;
+mod guard;
 mod http;
 mod message;
 mod process;
@@ -40,6 +41,7 @@ use transport::{Failure, Transport, Wait};
 use verdict::{Scene, verdict};
 
 pub use error::{Evidence, SmokeError};
+pub use guard::{guard, guarded};
 pub use question::{
     Address, Answered, Call, Called, Context, Named, NoisePolicy, Question, Server, Starter, Way,
 };

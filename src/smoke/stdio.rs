@@ -153,6 +153,11 @@ impl Transport for Stdio<'_> {
                     let id = late.unwrap_or(request.id);
                     return Ok(Incoming { id, outcome });
                 }
+                // Such as `cat`; its copy of our reply would pass for an answer.
+                Message::Request { method, .. } if method == request.method => {
+                    let text = "it repeats what it is sent".to_owned();
+                    return Err(Failure::Broken(text));
+                }
                 Message::Request { id, method } => {
                     self.send(reply(&id, &method).to_string().into_bytes());
                 }

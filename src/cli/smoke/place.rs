@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use url::Url;
@@ -16,7 +16,7 @@ use super::{Network, Smoke, Transport, usage};
 use crate::error::AnyError;
 use crate::image::Image;
 use crate::net::Reach;
-use crate::pipeline::Session;
+use crate::pipeline::{Request, Session};
 use crate::progress::Verb;
 use crate::reference::ImageName;
 use crate::run::{self, NetworkMode, Port};
@@ -110,8 +110,7 @@ impl Asked<'_> {
                     let platform = source.one_platform()?;
                     let (opened, request) =
                         built(source, platform, (&session, sinks), environment)?;
-                    let port = request.options.port;
-                    self.image(&opened, port, (&session, global, environment))
+                    self.image(&opened, Some(&request), (&session, global, environment))
                 })
             }
         }
@@ -174,38 +173,45 @@ impl Asked<'_> {
                 "karisimbi smoke --exec -- PROGRAM ARGUMENTS",
             ));
         };
-        let start = || {
-            let mut command = Command::new(program);
+        let words = |mut command: Command| {
             command.args(args).envs(self.variables);
             Ok(command)
         };
         match (self.smoke.transport, self.smoke.port) {
-            (Transport::Stdio, _) | (Transport::Auto, None) => self.ask(Server::Stdio(&start)),
+            (Transport::Stdio, _) | (Transport::Auto, None) => {
+                self.ask(Server::Stdio(&|| words(Command::new(program))))
+            }
             (_, None) => Err(usage(
                 "--transport: the port of the program is not known".to_owned(),
                 "pass --port PORT",
             )),
             (_, Some(port)) => {
+                let own = own_program()?;
                 let container = Port {
                     host: SocketAddr::from((Ipv4Addr::LOCALHOST, port.get())),
                     container: port.get(),
                 };
+                let start = || words(smoke::guarded(&own, program));
                 self.listener(&container, &start, (global, environment))
             }
         }
     }
 
-    /// A container's server.
+    /// A container's server; an image that was built for it has its entrypoint already.
     fn image(
         &self,
         opened: &Opened<'_>,
-        port: Option<u16>,
+        built: Option<&Request>,
         (session, global, environment): (&Session, &Global, &Environment),
     ) -> Result<Answered, AnyError> {
+        let port = built.and_then(|request| request.options.port);
         let listens = self.listens(port, opened)?;
         let options = run::Options {
             env: self.variables.clone(),
-            entrypoint: self.smoke.source.entrypoint_words()?,
+            entrypoint: match built {
+                Some(_) => Vec::new(),
+                None => self.smoke.source.entrypoint_words()?,
+            },
             args: self.smoke.args.clone(),
             // With this machine's network its ports are there without being carried.
             ports: listens
@@ -220,8 +226,7 @@ impl Asked<'_> {
             platform: self.smoke.source.one_platform()?,
             ..run::Options::default()
         };
-        let program = Environment::own_program();
-        let launcher = Launcher(program.map_err(|source| SettingsError::OwnProgram { source })?);
+        let launcher = Launcher(own_program()?);
         let path = environment.path("PATH");
         let context = run::Context {
             store: &session.store,
@@ -352,6 +357,10 @@ fn exposed(images: &[Image]) -> Vec<u16> {
     ports.sort_unstable();
     ports.dedup();
     ports
+}
+
+fn own_program() -> Result<PathBuf, SettingsError> {
+    Environment::own_program().map_err(|source| SettingsError::OwnProgram { source })
 }
 
 /// A port of loopback that nobody listens on now.

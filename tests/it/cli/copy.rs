@@ -69,16 +69,48 @@ fn digests_stay_from_place_to_place() {
 }
 
 #[test]
-fn docker_archives_are_written_only() {
+fn docker_archives_are_read_as_others_write_them() {
     let bench = Bench::new();
     run(&mut bench.build(&["app", "-o", "oci:out:v1"]));
-    run(&mut bench.command(&["copy", "oci:out:v1", "docker-archive:image.tar"]));
-    let archive = format!("docker-archive:{}", bench.path("image.tar").display());
-    run(tool("skopeo").args(["inspect", &archive]));
-    for command in ["inspect", "verify"] {
-        let (exit, stderr) = fail(&mut bench.command(&[command, "docker-archive:image.tar"]));
-        assert_eq!(exit, 2);
-        assert!(stderr.contains("error[OUT-TRANSPORT]"), "{stderr}");
+    let original = run(&mut bench.command(&["inspect", "oci:out:v1", "--format", "json"]));
+    let config = |text: &str| {
+        let shown: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        shown["images"][0]["config"].clone()
+    };
+    run(&mut bench.command(&[
+        "copy",
+        "oci:out:v1",
+        "docker-archive:ours.tar:h.example/a:1",
+    ]));
+    let theirs = format!(
+        "docker-archive:{}:h.example/a:1",
+        bench.path("theirs.tar").display()
+    );
+    let ours = format!("oci:{}:v1", bench.path("out").display());
+    run(tool("skopeo").args(["copy", "-q", &ours, &theirs]));
+    run(tool("skopeo").args([
+        "inspect",
+        &format!("docker-archive:{}", bench.path("ours.tar").display()),
+    ]));
+    for archive in ["ours.tar", "theirs.tar"] {
+        let name = format!("docker-archive:{archive}:h.example/a:1");
+        run(&mut bench.command(&["verify", &name]));
+        let shown = run(&mut bench.command(&["inspect", &name, "--format", "json"]));
+        assert_eq!(config(&shown), config(&original), "{archive}");
+        let copied = format!("oci:copied:{}", archive.replace(".tar", ""));
+        run(&mut bench.command(&["copy", &name, &copied]));
+        run(&mut bench.command(&["verify", &copied]));
+    }
+    for (name, code) in [
+        ("docker-archive:-", "OUT-TRANSPORT"),
+        ("docker-archive:ours.tar:other", "IMAGE-TAG"),
+        ("docker-archive:out/index.json", "IMAGE-READ"),
+    ] {
+        let (_, stderr) = fail(&mut bench.command(&["inspect", name]));
+        assert!(
+            stderr.contains(&format!("error[{code}]")),
+            "{name}: {stderr}"
+        );
     }
 }
 
