@@ -10,6 +10,8 @@ pub enum Exit {
     Failed = 1,
     /// Wrong usage or configuration.
     Usage = 2,
+    /// Smoke: the server asks for configuration.
+    NeedsConfig = 3,
     /// The registry wants a login, or refused it.
     Authentication = 10,
     /// Logged in, but not allowed.

@@ -62,6 +62,7 @@ pub enum Verb {
     Mounted,
     Explained,
     Noted,
+    Asked,
     Next,
 }
 
@@ -82,6 +83,7 @@ impl Verb {
             Self::Mounted => "mounted",
             Self::Explained => "explained",
             Self::Noted => "noted",
+            Self::Asked => "asked",
             Self::Next => "next",
         }
     }

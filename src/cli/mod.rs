@@ -149,9 +149,13 @@ enum Command {
     Version(version::Version),
 }
 
-/// Runs the init of a container when the arguments ask for it. Called first in `main`, before any
-/// thread exists.
+/// Runs the init of a container, or the guard of a smoke test, when the arguments ask for it.
+/// Called first in `main`, before any thread exists.
 pub fn init(args: &[OsString]) -> Option<ExitCode> {
+    if let Some(error) = crate::smoke::guard(args) {
+        output::error(&error.into(), ProgressMode::Plain);
+        return Some(ExitCode::from(Exit::NotFound as u8));
+    }
     let code = match crate::run::init(args)? {
         Ok(code) => code,
         Err(error) => {

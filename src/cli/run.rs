@@ -9,7 +9,8 @@ use super::session::{host, with_context};
 use super::source::SourceArgs;
 use super::{Global, Outcome};
 use crate::error::{AnyError, Coded, Exit};
-use crate::pipeline::{self, CacheUse, Session};
+use crate::pipeline::{self, CacheUse, Request, Session};
+use crate::platform::Platform;
 use crate::reference::ImageName;
 use crate::run::{self, NetworkMode, Options};
 use crate::settings::env::Environment;
@@ -109,30 +110,15 @@ impl Run {
             path: path.as_deref().map(Path::as_os_str),
         };
         with_context(&session, |sink| {
-            let opened = match &image {
-                Some(image) => Opened::open(image, sink)?,
-                None => self.built((&session, sink), &options, environment)?,
+            let opened = if let Some(image) = &image {
+                Opened::open(image, sink)?
+            } else {
+                let platform = options.platform.clone();
+                built(&self.source, platform, (&session, sink), environment)?.0
             };
             let runnable = run::prepare(&opened, &options, &context)?;
             Err(runnable.become_it(&session.store).into())
         })
-    }
-
-    /// What WHAT builds, for one platform.
-    fn built<'a>(
-        &self,
-        (session, sink): (&Session, &'a Context<'a>),
-        options: &Options,
-        environment: &Environment,
-    ) -> Result<Opened<'a>, AnyError> {
-        let use_cache = (CacheUse::Reuse, [].as_slice());
-        let requests = self.source.requests(session, environment, use_cache)?;
-        let mut request = requests.into_iter().next().ok_or(SettingsError::OneWhat)?;
-        // The image of one platform is the same, whatever others it is published with.
-        request.platforms = vec![options.platform.clone().unwrap_or_else(run::host_platform)];
-        let built = pipeline::build(&request, session)?;
-        let name = format!("{}:{}", built.name, built.version);
-        Ok(Opened::built(name, built.images, built.index, sink)?)
     }
 
     fn options(&self) -> Result<Options, AnyError> {
@@ -164,6 +150,24 @@ impl Run {
             platform: self.source.one_platform()?,
         })
     }
+}
+
+/// What WHAT builds, for one platform, and the request for it.
+pub(super) fn built<'a>(
+    source: &SourceArgs,
+    platform: Option<Platform>,
+    (session, sink): (&Session, &'a Context<'a>),
+    environment: &Environment,
+) -> Result<(Opened<'a>, Request), AnyError> {
+    let use_cache = (CacheUse::Reuse, [].as_slice());
+    let requests = source.requests(session, environment, use_cache)?;
+    let mut request = requests.into_iter().next().ok_or(SettingsError::OneWhat)?;
+    // The image of one platform is the same, whatever others it is published with.
+    request.platforms = vec![platform.unwrap_or_else(run::host_platform)];
+    let built = pipeline::build(&request, session)?;
+    let name = format!("{}:{}", built.name, built.version);
+    let opened = Opened::built(name, built.images, built.index, sink)?;
+    Ok((opened, request))
 }
 
 /// `-v` means a volume behind `run`, as people type it, and not `--verbose`, which is an option of

@@ -167,6 +167,21 @@ impl Net {
         Ok(self.client.request(method, url.clone()))
     }
 
+    /// A request to an address that the user named and that gets no secret of ours: plain HTTP is
+    /// the user's choice there.
+    pub(crate) fn request_named(
+        &self,
+        method: Method,
+        url: &Url,
+    ) -> Result<RequestBuilder, NetError> {
+        match self.allow(url) {
+            Ok(()) | Err(NetError::NotEncrypted { .. }) => {
+                Ok(self.client.request(method, url.clone()))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
     /// Refuses what would leave the machine offline or unencrypted.
     pub(crate) fn allow(&self, url: &Url) -> Result<(), NetError> {
         let host = authority(url);

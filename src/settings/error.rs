@@ -75,6 +75,8 @@ pub enum SettingsError {
         text: String,
         problem: &'static str,
     },
+    #[error("the path of our own program can't be read")]
+    OwnProgram { source: io::Error },
     #[error("only one archive can go to stdout")]
     OneStdout,
     #[error("stdout is a terminal, which can't show an archive")]
@@ -145,6 +147,7 @@ impl Coded for SettingsError {
             Self::Variable { .. } | Self::VariableFile { .. } => "USE-ENV",
             Self::Mapping { .. } => "USE-MAPPING",
             Self::OneWhat => "USE-ARGUMENT",
+            Self::OwnProgram { .. } => "RUN-SETUP",
             Self::OneStdout | Self::ArchiveOnTerminal => "USE-STDOUT",
             Self::OnePlatform { .. } => "OUT-PLATFORMS",
             Self::Digest { .. } | Self::OtherDigest { .. } => "USE-DIGEST",
@@ -176,6 +179,9 @@ impl Coded for SettingsError {
             Self::Set { .. } => "for example --set container.port=8080",
             Self::Words { .. } | Self::EmptyWord => {
                 r#"write --entrypoint '["PROGRAM", "ARGUMENT"]', or repeat --entrypoint"#
+            }
+            Self::Variable { .. } => {
+                "write -e NAME=VALUE, -e NAME to pass one on, or such lines in --env-file"
             }
             Self::NotFolder { .. } => "name the folder that the file is in",
             Self::NoDirectory { .. } => {

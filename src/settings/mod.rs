@@ -129,8 +129,10 @@ pub fn threads(
 ///
 /// # Errors
 /// When the system does not say where it is.
-pub fn launcher() -> std::io::Result<Launcher> {
-    Environment::own_program().map(Launcher)
+pub fn launcher() -> Result<Launcher, SettingsError> {
+    let program = Environment::own_program();
+    let program = program.map_err(|source| SettingsError::OwnProgram { source })?;
+    Ok(Launcher(program))
 }
 
 /// How foreign code is confined: flag, `KARISIMBI_SANDBOX`, `auto`. A deployment.yaml has no say:

@@ -1,0 +1,196 @@
+//! A server that is spoken with over its standard streams: one message a line.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::SmokeError;
+use super::message::{MAX_MESSAGE, Message, parse, reply};
+use super::process::{End, Line, Listener, Output, Process};
+use super::question::Starter;
+use super::transport::{Failure, Incoming, Outgoing, Transport, Wait};
+
+/// How long the exit status is waited for after a server has closed its output.
+const REAP: Duration = Duration::from_secs(1);
+/// Kept of a line that is no message.
+const NOISE: usize = 120;
+
+/// What stood on standard output without being a message.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Noise {
+    /// The first 120 bytes of the first such line.
+    pub(super) first: Option<Vec<u8>>,
+    /// How many there were.
+    pub(super) lines: u64,
+}
+
+/// Standard streams.
+pub(super) struct Stdio<'a> {
+    starter: Starter<'a>,
+    listener: Listener,
+    process: Process,
+    lines: Receiver<Line>,
+    waiting: VecDeque<Message>,
+    /// Bytes on standard output, over all starts.
+    pub(super) bytes: u64,
+    /// Messages among them.
+    pub(super) messages: u64,
+    /// Over all starts.
+    pub(super) noise: Noise,
+}
+
+impl<'a> Stdio<'a> {
+    /// Starts the server.
+    ///
+    /// # Errors
+    /// SRV-START.
+    pub(super) fn start(starter: Starter<'a>, listener: &Listener) -> Result<Self, SmokeError> {
+        let (process, lines) = spawn(starter, listener)?;
+        Ok(Self {
+            process,
+            lines,
+            starter,
+            listener: listener.clone(),
+            waiting: VecDeque::new(),
+            bytes: 0,
+            messages: 0,
+            noise: Noise::default(),
+        })
+    }
+
+    /// The next message, or why there is none.
+    fn next(&mut self, until: Instant) -> Result<Message, Failure> {
+        loop {
+            if let Some(message) = self.waiting.pop_front() {
+                return Ok(message);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(Line::Text(line)) => self.take(&line),
+                Ok(Line::TooLong) => return Err(Failure::TooLarge),
+                Ok(Line::End) | Err(RecvTimeoutError::Disconnected) => {
+                    // The status explains the end, and comes a moment later.
+                    let moment = Instant::now() + REAP;
+                    self.process.wait_until(moment, &mut thread::sleep);
+                    return Err(Failure::Ended);
+                }
+                Err(RecvTimeoutError::Timeout) => return Err(Failure::Silent),
+            }
+        }
+    }
+
+    fn take(&mut self, line: &[u8]) {
+        self.bytes += line.len() as u64 + 1;
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return;
+        }
+        if let Some(messages) = parse(line) {
+            self.messages += messages.len() as u64;
+            self.waiting.extend(messages);
+            return;
+        }
+        self.noise.lines += 1;
+        let start = line.len().min(NOISE);
+        self.noise
+            .first
+            .get_or_insert_with(|| line[..start].to_vec());
+    }
+
+    fn send(&mut self, mut json: Vec<u8>) {
+        json.push(b'\n');
+        self.process.send(json);
+    }
+
+    /// Ends the server; what it prints meanwhile is read, since a farewell on stdout is noise too.
+    pub(super) fn end(&mut self) -> End {
+        let mut farewell = Vec::new();
+        let mut kept = 0;
+        let lines = &self.lines;
+        let mut listen = |pause: Duration| match lines.recv_timeout(pause) {
+            Ok(Line::Text(line)) if kept < MAX_MESSAGE => {
+                kept += line.len();
+                farewell.push(line);
+            }
+            Ok(Line::Text(_)) | Err(RecvTimeoutError::Timeout) => {}
+            Ok(Line::TooLong | Line::End) | Err(RecvTimeoutError::Disconnected) => {
+                thread::sleep(pause);
+            }
+        };
+        let end = self.process.stop(&mut listen);
+        // The last line may still be on its way through the reader.
+        listen(Duration::from_millis(50));
+        for line in farewell {
+            self.take(&line);
+        }
+        end
+    }
+}
+
+fn spawn(
+    starter: Starter<'_>,
+    listener: &Listener,
+) -> Result<(Process, Receiver<Line>), SmokeError> {
+    let mut command = starter().map_err(SmokeError::Prepare)?;
+    let process = Process::start(&mut command, Output::Protocol, listener);
+    process.map_err(|source| SmokeError::start(&command, source))
+}
+
+impl Transport for Stdio<'_> {
+    fn request(&mut self, request: &Outgoing, wait: Wait) -> Result<Incoming, Failure> {
+        self.send(request.body());
+        let until = wait.deadline();
+        loop {
+            let message = self.next(until)?;
+            let late = request
+                .earlier
+                .filter(|earlier| message.answers(*earlier) && is_result(&message));
+            let own = message.answers(request.id);
+            match message {
+                Message::Answer { outcome, .. } if own || late.is_some() => {
+                    let id = late.unwrap_or(request.id);
+                    return Ok(Incoming { id, outcome });
+                }
+                // Such as `cat`; its copy of our reply would pass for an answer.
+                Message::Request { method, .. } if method == request.method => {
+                    let text = "it repeats what it is sent".to_owned();
+                    return Err(Failure::Broken(text));
+                }
+                Message::Request { id, method } => {
+                    self.send(reply(&id, &method).to_string().into_bytes());
+                }
+                Message::Answer { .. } | Message::Notification => {}
+            }
+        }
+    }
+
+    fn notify(&mut self, method: &str, _: Wait) -> Result<(), Failure> {
+        let message = json!({"jsonrpc": "2.0", "method": method});
+        self.send(message.to_string().into_bytes());
+        Ok(())
+    }
+
+    fn restart(&mut self) -> Result<(), Failure> {
+        self.waiting.clear();
+        // The same lines come again.
+        self.noise.lines = 0;
+        // It was started before: what fails now is of the moment.
+        let (process, lines) = spawn(self.starter, &self.listener)
+            .map_err(|error| Failure::Broken(format!("can't be started again: {error}")))?;
+        self.process = process;
+        self.lines = lines;
+        Ok(())
+    }
+
+    fn process(&mut self) -> Option<&mut Process> {
+        Some(&mut self.process)
+    }
+
+    fn close(&mut self) {}
+}
+
+fn is_result(message: &Message) -> bool {
+    matches!(message, Message::Answer { outcome: Ok(_), .. })
+}
