@@ -61,6 +61,7 @@ pub enum Verb {
     Pushed,
     Mounted,
     Explained,
+    Noted,
     Next,
 }
 
@@ -80,6 +81,7 @@ impl Verb {
             Self::Pushed => "pushed",
             Self::Mounted => "mounted",
             Self::Explained => "explained",
+            Self::Noted => "noted",
             Self::Next => "next",
         }
     }

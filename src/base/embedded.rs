@@ -5,11 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
 use oci_spec::image::MediaType;
 use serde_json::{Map, Value, json};
 
-use super::{Base, BaseContext, BaseError, BaseLayer};
+use super::{Base, BaseContext, BaseError, BaseLayer, pem};
 use crate::digest::Digest;
 use crate::error::AnyError;
 use crate::image::manifest::Manifest;
@@ -23,18 +22,18 @@ use crate::platform::Platform;
 /// The version of what is in this base; it changes with every change of its files or config.
 const RULES: u32 = 1;
 
-const PASSWD: &str = "root:x:0:0:root:/root:/sbin/nologin\n\
+pub(super) const PASSWD: &str = "root:x:0:0:root:/root:/sbin/nologin\n\
 nobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n\
 app:x:1001:1001:app:/home/app:/sbin/nologin\n";
 
-const GROUP: &str = "root:x:0:\ntty:x:5:\nstaff:x:50:\nnobody:x:65534:\napp:x:1001:\n";
+pub(super) const GROUP: &str = "root:x:0:\ntty:x:5:\nstaff:x:50:\nnobody:x:65534:\napp:x:1001:\n";
 
-const NSSWITCH: &str = "hosts: files dns\n";
+pub(super) const NSSWITCH: &str = "hosts: files dns\n";
 
 const OS_RELEASE: &str = "ID=karisimbi\nNAME=\"karisimbi static\"\n\
 PRETTY_NAME=\"karisimbi static\"\nVERSION_ID=1\n";
 
-const CA_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
+pub(super) const CA_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 
 /// Directories with their mode; all belong to root but the home of the account that runs.
 const FOLDERS: [(&str, u32); 19] = [
@@ -69,13 +68,7 @@ fn ca_bundle() -> String {
     roots.dedup();
     let mut bundle = String::new();
     for root in roots {
-        bundle.push_str("-----BEGIN CERTIFICATE-----\n");
-        let text = base64::engine::general_purpose::STANDARD.encode(root);
-        for line in text.as_bytes().chunks(64) {
-            bundle.extend(line.iter().map(|byte| char::from(*byte)));
-            bundle.push('\n');
-        }
-        bundle.push_str("-----END CERTIFICATE-----\n");
+        bundle.push_str(&pem::encode(root));
     }
     bundle
 }
@@ -169,7 +162,7 @@ pub fn base(platform: &Platform, record: &LayerRecord) -> Result<Base, BaseError
     };
     let manifest = Document::encode("a manifest", &manifest, MediaType::ImageManifest)?;
     Ok(Base {
-        name: "static".to_owned(),
+        name: "embedded:static".to_owned(),
         digest: Some(manifest.digest),
         config,
         layers: vec![BaseLayer {

@@ -23,6 +23,15 @@ pub struct BasesLock {
     pub bases: BTreeMap<String, LockedBase>,
 }
 
+impl Default for BasesLock {
+    fn default() -> Self {
+        Self {
+            version: LOCK_VERSION,
+            bases: BTreeMap::new(),
+        }
+    }
+}
+
 /// What one name stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -72,9 +81,9 @@ pub struct LockedSource {
     pub mirror: String,
     /// `trixie`, `trixie-updates`, `trixie-security`.
     pub suite: String,
-    /// `Date` of the InRelease file, as RFC 3339 in UTC; an older one is refused later.
+    /// `Date` of the `InRelease` file, as RFC 3339 in UTC; an older one is refused later.
     pub date: String,
-    /// Digest of the InRelease file.
+    /// Digest of the `InRelease` file.
     pub inrelease_sha256: Digest,
     /// Fingerprints of the keys whose signatures were good, upper-case hex.
     pub signed_by: Vec<String>,

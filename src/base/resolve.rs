@@ -52,7 +52,8 @@ impl std::fmt::Debug for BaseContext<'_> {
     }
 }
 
-/// Resolves a base for each platform, in their order.
+/// Resolves a base for each platform, in their order. Names that stand for different things in
+/// different places are pinned first ([`super::pin`]).
 ///
 /// # Errors
 /// BASE-PLATFORM with what exists, BASE-MEDIA, BASE-CONFIG, BASE-OFFLINE, those of the layout or
@@ -64,7 +65,7 @@ pub fn resolve(
 ) -> Result<Vec<Base>, BaseError> {
     match name {
         BaseName::Scratch => Ok(platforms.iter().map(scratch).collect()),
-        BaseName::Static => embedded::resolve(platforms, context),
+        BaseName::Embedded => embedded::resolve(platforms, context),
         BaseName::Layout { dir, tag } => {
             let layout = Layout::open(dir)?;
             let open = |descriptor: &Descriptor| Ok(layout.open_blob(descriptor)?);
@@ -77,8 +78,44 @@ pub fn resolve(
             };
             documents.bases(&root, platforms)
         }
-        BaseName::Registry(reference) => registry(reference, platforms, context),
+        BaseName::Registry(reference) => {
+            registry(&reference.to_string(), reference, platforms, context)
+        }
+        BaseName::Short(_) | BaseName::Deb { .. } => Err(BaseError::NotPinned {
+            name: name.to_string(),
+        }),
     }
+}
+
+/// What a tag stands for now; its manifest is kept, so that [`pinned`] need not ask again.
+///
+/// # Errors
+/// BASE-OFFLINE, those of the registry.
+pub(super) fn digest_of(
+    reference: &Reference,
+    context: &BaseContext<'_>,
+) -> Result<Digest, BaseError> {
+    let registry = context.online(&reference.to_string())?;
+    let document = (registry.manifest)(reference).map_err(BaseError::Source)?;
+    context.keep(&reference.to_string(), &document);
+    Ok(document.digest)
+}
+
+/// The bases of an image whose tag a lock pins; they are named as without a lock.
+///
+/// # Errors
+/// As [`resolve`].
+pub(super) fn pinned(
+    reference: &Reference,
+    digest: Digest,
+    platforms: &[Platform],
+    context: &BaseContext<'_>,
+) -> Result<Vec<Base>, BaseError> {
+    let pinned = Reference {
+        digest: Some(digest),
+        ..reference.clone()
+    };
+    registry(&reference.to_string(), &pinned, platforms, context)
 }
 
 fn scratch(platform: &Platform) -> Base {
@@ -97,23 +134,23 @@ fn scratch(platform: &Platform) -> Base {
 }
 
 fn registry(
+    name: &str,
     reference: &Reference,
     platforms: &[Platform],
     context: &BaseContext<'_>,
 ) -> Result<Vec<Base>, BaseError> {
-    let name = reference.to_string();
     let root = if let Some(digest) = &reference.digest {
-        context.manifest(&name, &reference.repository, digest)?
+        context.manifest(name, &reference.repository, digest)?
     } else {
-        let registry = context.online(&name)?;
+        let registry = context.online(name)?;
         (registry.manifest)(reference).map_err(BaseError::Source)?
     };
     let documents = Documents {
-        name: name.clone(),
+        name: name.to_owned(),
         blob: Blob::Registry(reference.repository.clone()),
         get: &|descriptor| match descriptor.media_type {
-            MediaType::ImageConfig => context.config(&name, &reference.repository, descriptor),
-            _ => context.manifest(&name, &reference.repository, &descriptor.digest),
+            MediaType::ImageConfig => context.config(name, &reference.repository, descriptor),
+            _ => context.manifest(name, &reference.repository, &descriptor.digest),
         },
     };
     let bases = documents.bases(&root, platforms)?;
@@ -188,10 +225,9 @@ impl BaseContext<'_> {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Document, BaseError> {
-        let key = Digest::of(format!("karisimbi base manifest\n{digest}").as_bytes());
         if let Some(document) = self
             .store
-            .memo(&key)
+            .memo(&manifest_memo(digest))
             .and_then(|memo| remembered(&memo, digest))
         {
             return Ok(document);
@@ -208,11 +244,16 @@ impl BaseContext<'_> {
                 problem: format!("the registry sent {} for {digest}", document.digest),
             });
         }
+        self.keep(base, &document);
+        Ok(document)
+    }
+
+    fn keep(&self, base: &str, document: &Document) {
         let mut memo = format!("{}\n", document.media_type).into_bytes();
         memo.extend_from_slice(&document.bytes);
         let what = format!("the manifest of base {base}");
-        self.store.remember(&what, &key, &memo);
-        Ok(document)
+        self.store
+            .remember(&what, &manifest_memo(&document.digest), &memo);
     }
 
     fn config(
@@ -289,6 +330,10 @@ impl BaseContext<'_> {
             }
         }
     }
+}
+
+fn manifest_memo(digest: &Digest) -> Digest {
+    Digest::of(format!("karisimbi base manifest\n{digest}").as_bytes())
 }
 
 fn open(path: &std::path::Path) -> io::Result<BlobReader> {

@@ -1,18 +1,140 @@
 //! `karisimbi base`
 
-use clap::Args;
+mod args;
+mod build;
+mod changes;
+mod check;
+mod list;
+mod lock;
+mod show;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
 
 use super::{Global, Outcome};
+use crate::base::lock::LockedBase;
+use crate::base::lock_file::{BASES_LOCK, LockPlace, LockUse};
+use crate::base::{BaseName, BaseOptions, LockError, PinContext};
+use crate::error::AnyError;
+use crate::pipeline::{self, PipelineError, Session};
 use crate::settings::env::Environment;
+use crate::settings::{self, SettingsError};
 
-/// Not built yet
+pub(super) use args::BaseArgs;
+
+/// List, lock, update, verify and build bases
 #[derive(Debug, Args)]
-pub(super) struct Base {}
+#[command(arg_required_else_help = false)]
+pub(super) struct Base {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    List(list::List),
+    Show(show::Show),
+    Lock(lock::Lock),
+    Update(lock::Update),
+    Outdated(check::Outdated),
+    Verify(check::Verify),
+    Build(build::Build),
+}
 
 impl Base {
     pub(super) fn run(&self, global: &Global, environment: &Environment) -> Outcome {
-        let Self {} = self;
-        let _ = (global, environment);
+        match &self.action {
+            Action::List(command) => command.run(global, environment),
+            Action::Show(command) => command.run(global, environment),
+            Action::Lock(command) => command.run(global, environment),
+            Action::Update(command) => command.run(global, environment),
+            Action::Outdated(command) => command.run(global, environment),
+            Action::Verify(command) => command.run(global, environment),
+            Action::Build(command) => command.run(global, environment),
+        }
+    }
+}
+
+/// What every `base` command works on: the settings of the current folder, and its lock.
+pub(super) struct Ground {
+    pub(super) session: Session,
+    folder: PathBuf,
+    pub(super) options: BaseOptions,
+    pub(super) lock: LockUse,
+}
+
+impl Ground {
+    pub(super) fn new(global: &Global, bases: &BaseArgs, environment: &Environment) -> Result<Self, AnyError> {
+        let session = global.session(&[], environment)?;
+        let folder = Environment::current_dir().map_err(SettingsError::current_dir)?;
+        let options = settings::folder_bases(&folder, &bases.flags(&folder), environment)?;
+        Ok(Self {
+            session,
+            lock: LockUse::open(options.lock.clone())?,
+            options,
+            folder,
+        })
+    }
+
+    /// As [`Ground::new`], for a lock that must be there.
+    fn with_lock(
+        global: &Global,
+        bases: &BaseArgs,
+        environment: &Environment,
+    ) -> Result<Self, AnyError> {
+        let ground = Self::new(global, bases, environment)?;
+        if ground.lock.exists() {
+            return Ok(ground);
+        }
+        let path = ground.path();
+        Err(LockError::Missing { path }.into())
+    }
+
+    /// The lock's file.
+    fn path(&self) -> PathBuf {
+        let path = self.lock.place().path();
+        path.map_or_else(|| self.folder.join(BASES_LOCK), ToOwned::to_owned)
+    }
+
+    /// The entries of these names; of all, when there are none.
+    fn entries(&self, names: &[BaseName]) -> Result<Vec<(String, LockedBase)>, LockError> {
+        let wanted = if names.is_empty() {
+            self.lock.names()
+        } else {
+            names.iter().filter_map(BaseName::lock_key).collect()
+        };
+        let found = wanted.into_iter().map(|name| match self.lock.entry(&name) {
+            Some(base) => Ok((name, base.clone())),
+            None => Err(LockError::NoBase {
+                path: self.path(),
+                name,
+                present: self.lock.names(),
+            }),
+        });
+        found.collect()
+    }
+
+    fn with<T>(
+        &self,
+        action: impl FnOnce(&PinContext<'_>) -> Result<T, PipelineError>,
+    ) -> Result<T, AnyError> {
+        Ok(pipeline::with_bases(&self.session, &self.options, action)?)
+    }
+
+    /// The settings with the `os_packages` of an entry, where the folder names none.
+    pub(super) fn with_packages_of(&mut self, base: &LockedBase) {
+        if let LockedBase::Deb(deb) = base
+            && self.options.os_packages.is_empty()
+        {
+            self.options.os_packages.clone_from(&deb.os_packages);
+        }
+    }
+
+    /// The lock as it is on the disk now.
+    fn reopen(&mut self) -> Result<(), LockError> {
+        let place: LockPlace = self.lock.place().clone();
+        self.lock = LockUse::open(place)?;
         Ok(())
     }
 }

@@ -170,7 +170,9 @@ impl Build {
         places: &[ImageName],
         session: &Session,
     ) -> Outcome {
+        let lock = (prepared.base.clone(), prepared.lock.clone());
         let built = pipeline::build_prepared(request, prepared, session)?;
+        pipeline::keep_lock(&lock.0, &lock.1, session)?;
         let missed = self
             .cache
             .expect_cached

@@ -2,12 +2,13 @@
 
 use clap::Args;
 
+use super::base::{BaseArgs, Ground};
 use super::session::{host, with_context};
 use super::{Global, Outcome, output};
 use crate::base::BaseName;
 use crate::pipeline;
 use crate::reference::{ImageName, Reference};
-use crate::settings::SettingsError;
+use crate::settings::{self, SettingsError};
 use crate::settings::destinations::{self, Destinations, Push, Wanted};
 use crate::settings::env::Environment;
 use crate::sink::{self, Artifact, Opened};
@@ -33,6 +34,8 @@ pub(super) struct Rebase {
     /// Write to oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE (- is stdout) or a registry
     #[arg(short, long = "output", value_name = "IMAGE")]
     outputs: Vec<String>,
+    #[command(flatten)]
+    bases: BaseArgs,
 }
 
 impl Rebase {
@@ -44,10 +47,17 @@ impl Rebase {
         if hosts.is_empty() {
             hosts.extend(host(&self.image));
         }
-        let session = global.session(&hosts, environment)?;
-        let line = with_context(&session, |context| {
+        let mut ground = Ground::new(global, &self.bases, environment)?;
+        let entry = base.lock_key().and_then(|key| ground.lock.entry(&key).cloned());
+        if let Some(entry) = entry {
+            ground.with_packages_of(&entry);
+        }
+        ground.session.credentials =
+            settings::credential_places(global.authfile.as_deref(), &hosts, environment)?;
+        let bases = (&ground.options, &ground.lock);
+        let line = with_context(&ground.session, |context| {
             let opened = Opened::open(&self.image, context)?;
-            let rebased = pipeline::rebase(&opened, &base, &session)?;
+            let rebased = pipeline::rebase(&opened, &base, bases, &ground.session)?;
             let destinations = self.destinations(rebased.images.len(), environment)?;
             let name = rebased.title.as_deref().map(pipeline::plain_name);
             let name = name.unwrap_or_else(|| self.name());

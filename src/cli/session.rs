@@ -1,5 +1,6 @@
 //! From the global options and the environment to a session.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::output::{Terminal, Volume};
@@ -10,6 +11,7 @@ use crate::net::{NetSettings, Reach};
 use crate::pipeline::Session;
 use crate::progress::Reporter;
 use crate::reference::{Host, ImageName};
+use crate::sandbox::{Launcher, Policy, Sandbox};
 use crate::settings;
 use crate::settings::env::Environment;
 use crate::sink;
@@ -57,9 +59,13 @@ impl Global {
         let network: NetSettings = settings::network(self.ca_file.as_deref(), reach, environment);
         let places = settings::credential_places(self.authfile.as_deref(), hosts, environment)?;
         let mut session = Session::new(store, Encoder::new(threads), reporter, network, places);
+        session.now = Environment::now();
         session.tool_env = environment.for_tools();
         session.ca_file.clone_from(&self.ca_file);
         session.reach = reach;
+        // Without /proc it can't be found; only what runs tools fails then, with SBX-LAUNCHER.
+        let launcher = settings::launcher().unwrap_or_else(|_| Launcher(PathBuf::new()));
+        session.sandbox = Sandbox::new(launcher, Policy::Auto);
         Ok(session)
     }
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::base::BaseArgs;
+use crate::base::{Flavour, Locking};
 use crate::error::AnyError;
 use crate::image::ImageError;
 use crate::image::archive::write_file;
@@ -12,7 +14,7 @@ use crate::layer::Compression;
 use crate::pipeline::{CacheUse, Request, Session};
 use crate::platform::Platform;
 use crate::settings::env::Environment;
-use crate::settings::{self, Flags, SettingsError, Trust};
+use crate::settings::{self, BaseFlags, Flags, SettingsError, Trust};
 use crate::source::SourceName;
 
 /// Arguments that choose the source and its settings.
@@ -34,9 +36,18 @@ pub(super) struct SourceArgs {
     /// Folder of recipe files; each replaces the built-in one of its name (go.toml, files.toml)
     #[arg(long, value_name = "DIR")]
     recipes: Option<PathBuf>,
-    /// Base: static, scratch, oci:DIR[:TAG], or an image in a registry
+    /// Base: static, cc, python3.13, node24, deb:SUITE/NAME, embedded:static, scratch, oci:DIR[:TAG],
+    /// or an image in a registry
     #[arg(long, value_name = "NAME|IMAGE")]
     base: Option<String>,
+    /// Flavour of the base: distroless (default) or alpine
+    #[arg(long, value_name = "NAME")]
+    flavour: Option<Flavour>,
+    #[command(flatten)]
+    bases: BaseArgs,
+    /// Refuse to resolve a base that bases.lock does not pin
+    #[arg(long)]
+    locked: bool,
     /// Platforms, separated by commas (default: linux/amd64)
     #[arg(long = "platform", value_name = "OS/ARCH", value_delimiter = ',')]
     platforms: Vec<Platform>,
@@ -78,6 +89,15 @@ impl SourceArgs {
             recipe: self.recipe.clone(),
             recipes: self.recipes.clone(),
             base: self.base.clone(),
+            bases: BaseFlags {
+                flavour: self.flavour,
+                locking: if self.locked {
+                    Locking::Locked
+                } else {
+                    Locking::Free
+                },
+                ..self.bases.flags(&current)
+            },
             platforms: self.platforms.clone(),
             entrypoint: settings::words(&self.entrypoint)?,
             sets: self
@@ -110,7 +130,11 @@ impl SourceArgs {
             // No path; or refused later, with its own words.
             Ok(SourceName::Git(_)) | Err(_) => false,
         };
-        if self.what.iter().any(is_relative) || written.iter().any(|path| path.is_relative()) {
+        let files = written
+            .iter()
+            .map(PathBuf::as_path)
+            .chain(self.bases.paths());
+        if self.what.iter().any(is_relative) || files.into_iter().any(Path::is_relative) {
             Environment::current_dir().map_err(SettingsError::current_dir)
         } else {
             Ok(PathBuf::from("/"))

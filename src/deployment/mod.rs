@@ -50,6 +50,8 @@ pub struct Deployment {
     pub recipe: BTreeMap<String, BTreeMap<String, Vec<String>>>,
     /// `base`: a short name or an image.
     pub base: Option<String>,
+    /// `base_*`, `bases`, `mirror`, `keyring`, `os_packages`, `ca_certs`
+    pub bases: Bases,
     /// `platforms`; empty is the default.
     pub platforms: Vec<Platform>,
     /// `files`
@@ -101,6 +103,25 @@ pub struct Container {
     pub args: Vec<String>,
     /// `container.env`: variables of the image config, in the order of the file.
     pub env: Vec<(String, String)>,
+}
+
+/// Where bases come from, and what goes onto them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bases {
+    /// `base_flavour`: `distroless` or `alpine`.
+    pub flavour: Option<String>,
+    /// `base_registry`: `HOST/PROJECT[/…]`, in which bases are looked for by their short names.
+    pub registry: Option<String>,
+    /// `bases`: what a short name stands for here.
+    pub names: BTreeMap<String, String>,
+    /// `mirror`: the address of a Debian mirror.
+    pub mirror: Option<String>,
+    /// `keyring`: PGP keys in place of the built-in ones; relative to the file's folder.
+    pub keyring: Option<String>,
+    /// `os_packages`: Debian packages on top of the base, sorted.
+    pub os_packages: Vec<String>,
+    /// `ca_certs`: PEM files, relative to the file's folder.
+    pub ca_certs: Vec<String>,
 }
 
 /// `files: [{from, to, mode}]`: a file or folder of the source and its place in the image.

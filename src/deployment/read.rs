@@ -1,5 +1,7 @@
 //! A checked tree into typed values.
 
+mod bases;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
@@ -45,6 +47,7 @@ impl<'a> Reader<'a> {
             recipe_name: self.read("recipe.use", recipe_name),
             recipe: self.recipes(),
             base: self.read("base", rules::word),
+            bases: self.bases(),
             platforms: self.platforms(),
             files: self.files(),
             environment: self.variables("environment"),

@@ -145,6 +145,48 @@ pub(super) fn git_url(text: &str) -> Result<String, Rule> {
     Err("write https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH or file:///PATH".to_owned())
 }
 
+/// The address of a Debian mirror.
+pub(super) fn mirror(text: &str) -> Result<String, Rule> {
+    word(text)?;
+    if text == "none" {
+        return Ok(text.to_owned());
+    }
+    if text.contains(['?', '#']) {
+        return Err("has a query or fragment".to_owned());
+    }
+    let host = ["https://", "http://", "file:///"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
+    match host {
+        Some(host) if !host.is_empty() && !host.starts_with('/') => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        _ => Err("write https://HOST/PATH, http://HOST/PATH, file:///PATH or none".to_owned()),
+    }
+}
+
+/// The name of a Debian package (policy 5.6.1).
+pub(super) fn package(text: &str) -> Result<String, Rule> {
+    let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let fits = (2..=100).contains(&text.len())
+        && text.starts_with(first)
+        && text.chars().all(|c| first(c) || "+.-".contains(c));
+    if fits {
+        return Ok(text.to_owned());
+    }
+    Err("is not the name of a Debian package such as libpq5".to_owned())
+}
+
+/// `HOST/PROJECT[/…]` of a registry.
+pub(super) fn registry_project(text: &str) -> Result<String, Rule> {
+    let project = word(text)?.trim_end_matches('/').to_owned();
+    // Only HOST/PROJECT/NAME is a name: a project alone is checked with one.
+    match format!("{project}/name").parse::<crate::reference::Repository>() {
+        Ok(_) => Ok(project),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// A branch or tag (git-check-ref-format).
 pub(super) fn git_ref(text: &str) -> Result<String, Rule> {
     word(text)?;

@@ -137,6 +137,32 @@ impl Image {
         })
     }
 
+    /// A base as an image of its own: its config and layers as they are, so that its digest is the
+    /// one that images on it carry as `org.opencontainers.image.base.digest`.
+    ///
+    /// # Errors
+    /// IMAGE-ENCODE: a bug of ours.
+    pub fn of_base(platform: &Platform, base: &Base) -> Result<Self, ImageError> {
+        let config = Document::encode("a config", &base.config, MediaType::ImageConfig)?;
+        let layers: Vec<Layer> = base_layers(base).collect();
+        let manifest = Manifest {
+            schema_version: 2,
+            media_type: Some(MediaType::ImageManifest),
+            config: config.descriptor(),
+            layers: layers
+                .iter()
+                .map(|layer| layer.descriptor.clone())
+                .collect(),
+            annotations: BTreeMap::new(),
+        };
+        Ok(Self {
+            platform: platform.clone(),
+            manifest: Document::encode("a manifest", &manifest, MediaType::ImageManifest)?,
+            config,
+            layers,
+        })
+    }
+
     /// The descriptor of its manifest.
     pub fn descriptor(&self) -> Descriptor {
         self.manifest.descriptor()

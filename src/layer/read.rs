@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::io::{self, BufReader, Read};
 
 use self::guard::{Bounded, Watched};
-use self::members::{Member, MemberKind, Members};
+pub(crate) use self::members::{Member, MemberKind, Members};
 use super::file::unreadable;
 use super::{EntryKind, EntrySummary, LayerError, LayerSummary, probe::Probe};
 use crate::digest::{DiffId, Digest, Hashing};

@@ -3,6 +3,7 @@
 //! which host may see a password and what can be sent twice.
 
 mod body;
+mod download;
 mod error;
 mod redact;
 mod retry;
@@ -25,6 +26,7 @@ use url::Url;
 use crate::reference::Host;
 
 pub use crate::source::git::Reach;
+pub use download::{Cleartext, Download, DownloadError, Login};
 pub use error::NetError;
 
 pub(crate) use body::{Feed, Sent, StreamBody};

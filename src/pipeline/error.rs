@@ -37,6 +37,8 @@ pub enum PipelineError {
         cached: String,
         rebuilt: String,
     },
+    #[error("ca_certs: {path}: can't be read")]
+    CaCerts { path: PathBuf, source: io::Error },
     #[error("the image has {size} bytes; --max-size allows {limit}")]
     TooLarge { size: u64, limit: u64 },
     #[error("platform {platform} can't be built: images are for linux and a known architecture")]
@@ -90,6 +92,7 @@ impl Coded for PipelineError {
             Self::Mismatch { .. } => "CACHE-MISMATCH",
             Self::TooLarge { .. } => "IMAGE-SIZE",
             Self::Platform { .. } => "USE-PLATFORM",
+            Self::CaCerts { .. } => "BASE-CA-READ",
             Self::Part(error) => error.code(),
         }
     }
@@ -98,7 +101,9 @@ impl Coded for PipelineError {
         match self {
             Self::Store(error) => error.exit(),
             Self::Layer { source, .. } => source.exit(),
-            Self::UnknownRecipe { .. } | Self::Platform { .. } => Exit::Usage,
+            Self::UnknownRecipe { .. } | Self::Platform { .. } | Self::CaCerts { .. } => {
+                Exit::Usage
+            }
             Self::Part(error) => error.exit(),
             _ => Exit::Failed,
         }
@@ -123,6 +128,9 @@ impl Coded for PipelineError {
             Self::UnknownRecipe { .. } => Some("leave --recipe out to see what is detected".to_owned()),
             Self::TooLarge { .. } => {
                 Some("`plan` shows the layers; `.dockerignore` keeps files out".to_owned())
+            }
+            Self::CaCerts { .. } => {
+                Some("paths count from the folder of deployment.yaml".to_owned())
             }
             Self::Spawn { .. } => Some("install it, or put its folder on PATH".to_owned()),
             Self::Mismatch { .. } => {

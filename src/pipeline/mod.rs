@@ -1,5 +1,6 @@
 //! One build, straight through: source → recipe → base → plan → layers → audit → image.
 
+mod bases;
 mod error;
 mod explain;
 mod finish;
@@ -16,17 +17,22 @@ use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 
+use crate::base::lock_file::LockUse;
+use crate::base::{BaseOptions, Flavour, Pinned};
 use crate::image::{Document, Image};
 use crate::layer::{Compression, Encoder};
+use crate::net::Net;
 use crate::plan::Plan;
 use crate::platform::Platform;
 use crate::progress::Reporter;
 use crate::recipe::{Options, Recipe};
 use crate::reference::Reference;
 use crate::registry::{Client, CredentialPlaces, Credentials};
+use crate::sandbox::{Launcher, Policy, Sandbox};
 use crate::source::SourceTree;
 use crate::store::Store;
 
+pub use bases::{base_name, keep_lock, with_bases};
 pub use error::PipelineError;
 pub use explain::Explanation;
 pub use layers::{CacheUse, Origin, full_key};
@@ -48,10 +54,15 @@ pub struct Session {
     pub ca_file: Option<PathBuf>,
     /// `--offline`
     pub reach: crate::net::Reach,
+    /// Where foreign code runs. Without a launcher it does not run at all.
+    pub sandbox: Sandbox,
     /// How the registry client is set up, once it is needed: reading certificates takes time.
     pub network: crate::net::NetSettings,
     /// Where logins are looked for.
     pub credentials: CredentialPlaces,
+    /// Seconds since 1970: ages and validity in messages, never anything in bytes.
+    pub now: i64,
+    net: OnceLock<Arc<Net>>,
     client: OnceLock<Arc<Client>>,
 }
 
@@ -70,6 +81,12 @@ pub struct Request {
     pub recipe: Option<String>,
     /// `--base`, or what the deployment says.
     pub base: Option<String>,
+    /// `--flavour`, or what the deployment says.
+    pub flavour: Flavour,
+    /// Where bases come from, and their lock.
+    pub bases: BaseOptions,
+    /// `ca_certs`: PEM files.
+    pub ca_certs: Vec<PathBuf>,
     /// Platforms, in the order of the index.
     pub platforms: Vec<Platform>,
     /// For the recipe.
@@ -103,6 +120,10 @@ pub struct Prepared {
     pub recipe: &'static dyn Recipe,
     /// The plan.
     pub plan: Plan,
+    /// What its base's name stands for.
+    pub base: Pinned,
+    /// The lock that said so, or will.
+    pub lock: LockUse,
     /// Name of the image, for references and file names.
     pub name: String,
     /// Version of the image, for tags: a valid tag.
@@ -140,10 +161,25 @@ impl Session {
             tool_env: BTreeMap::new(),
             ca_file: None,
             reach: crate::net::Reach::Online,
+            sandbox: Sandbox::new(Launcher(PathBuf::new()), Policy::Auto),
             network,
             credentials,
+            now: 0,
+            net: OnceLock::new(),
             client: OnceLock::new(),
         }
+    }
+
+    /// The HTTP client, set up at its first use.
+    ///
+    /// # Errors
+    /// A certificate file that can't be read.
+    pub fn net(&self) -> Result<&Arc<Net>, PipelineError> {
+        if let Some(net) = self.net.get() {
+            return Ok(net);
+        }
+        let net = Net::new(&self.network).map_err(PipelineError::part)?;
+        Ok(self.net.get_or_init(|| Arc::new(net)))
     }
 
     /// The registry client, set up at its first use.
@@ -154,10 +190,10 @@ impl Session {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let net = crate::net::Net::new(&self.network).map_err(PipelineError::part)?;
+        let net = Arc::clone(self.net()?);
         let credentials = Credentials::load(self.credentials.clone(), self.reporter.as_ref())
             .map_err(PipelineError::part)?;
-        let client = Client::new(Arc::new(net), credentials, Arc::clone(&self.reporter));
+        let client = Client::new(net, credentials, Arc::clone(&self.reporter));
         Ok(self.client.get_or_init(|| Arc::new(client)))
     }
 }

@@ -1,17 +1,10 @@
 //! From a source tree to a plan: recipe, base, targets, plan, name and version.
 
-use std::io::Write;
-
-use crate::base::{self, BaseContext, BaseName, ManifestSource, Target};
-use crate::image::Document;
-use crate::layer::Descriptor;
-use crate::net::Reach;
 use crate::plan::{Evidence, Plan};
-use crate::progress::{Verb, human_bytes};
+use crate::progress::Verb;
 use crate::recipe::{self, Context, Recipe, Revision};
-use crate::reference::{Reference, Repository};
 
-use super::{PipelineError, Prepared, Request, Session};
+use super::{PipelineError, Prepared, Request, Session, bases};
 
 /// The recipe that takes the source, with its evidence.
 ///
@@ -57,7 +50,8 @@ pub fn detect(request: &Request) -> Result<(&'static dyn Recipe, Evidence), Pipe
 /// Those of the recipe and the base.
 pub fn prepare(request: &Request, session: &Session) -> Result<Prepared, PipelineError> {
     let (recipe, _) = detect(request)?;
-    let targets = targets(request, recipe, session)?;
+    bases::check_platforms(&request.platforms)?;
+    let resolved = bases::resolve(request, recipe, session)?;
     let context = Context {
         store: &session.store,
         reporter: session.reporter.as_ref(),
@@ -65,103 +59,25 @@ pub fn prepare(request: &Request, session: &Session) -> Result<Prepared, Pipelin
         ca_file: session.ca_file.clone(),
         reach: session.reach,
     };
-    let plan = recipe
-        .plan(&request.tree, &request.options, &targets, &context)
+    let mut plan = recipe
+        .plan(&request.tree, &request.options, &resolved.targets, &context)
         .map_err(PipelineError::Part)?;
+    resolved.add_to(&mut plan, request);
     let facts = plan.evidence.facts.join(", ");
     session
         .reporter
         .line(Verb::Detected, format!("{}: {facts}", recipe.name()));
-    for target in &targets {
-        report_base(target, session);
-    }
+    resolved.report(session);
     let name = image_name(request, &plan);
     let version = image_version(request, &plan);
     Ok(Prepared {
         recipe,
         plan,
+        base: resolved.pinned,
+        lock: resolved.lock,
         name,
         version,
     })
-}
-
-fn targets(
-    request: &Request,
-    recipe: &dyn Recipe,
-    session: &Session,
-) -> Result<Vec<Target>, PipelineError> {
-    if let Some(platform) = request.platforms.iter().find(|p| !recipe::supported(p)) {
-        return Err(PipelineError::Platform {
-            platform: platform.to_string(),
-        });
-    }
-    let name = match &request.base {
-        Some(name) => name.clone(),
-        None => {
-            recipe
-                .needs(&request.tree, &request.options)
-                .map_err(PipelineError::Part)?
-                .base
-        }
-    };
-    let name: BaseName = name.parse().map_err(PipelineError::part)?;
-    with_bases(session, |context| {
-        let bases =
-            base::resolve(&name, &request.platforms, context).map_err(PipelineError::part)?;
-        request
-            .platforms
-            .iter()
-            .zip(bases)
-            .map(|(platform, base)| {
-                let facts = base::facts::facts(&base, context).map_err(PipelineError::part)?;
-                Ok(Target {
-                    platform: platform.clone(),
-                    base,
-                    facts,
-                })
-            })
-            .collect()
-    })
-}
-
-/// Runs `action` with what resolving bases and reading their facts may use.
-pub(super) fn with_bases<T>(
-    session: &Session,
-    action: impl FnOnce(&BaseContext<'_>) -> Result<T, PipelineError>,
-) -> Result<T, PipelineError> {
-    let manifest = |reference: &Reference| {
-        let fetched = session.client()?.fetch_manifest(reference)?;
-        Ok(Document::from_bytes(fetched.bytes, fetched.media_type))
-    };
-    let blob = |repository: &Repository, descriptor: &Descriptor, out: &mut (dyn Write + Send)| {
-        session
-            .client()?
-            .fetch_blob(repository, &descriptor.digest, descriptor.size, out)?;
-        Ok(())
-    };
-    let registry = ManifestSource {
-        manifest: &manifest,
-        blob: &blob,
-    };
-    action(&BaseContext {
-        store: &session.store,
-        encoder: &session.encoder,
-        registry: (session.reach == Reach::Online).then_some(&registry),
-        reporter: session.reporter.as_ref(),
-    })
-}
-
-pub(super) fn report_base(target: &Target, session: &Session) {
-    let base = &target.base;
-    let size: u64 = base.layers.iter().map(|layer| layer.descriptor.size).sum();
-    let text = format!(
-        "base {}, {}, {}, {}",
-        base.name,
-        human_bytes(size),
-        target.facts.runtimes(),
-        target.platform
-    );
-    session.reporter.line(Verb::Resolved, text);
 }
 
 /// The deployment's name, else the source's own, else the folder's.

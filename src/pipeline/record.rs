@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::base::lock::BasesLock;
 use crate::digest::{DiffId, Digest};
 use crate::image::{Document, Image};
 use crate::plan::Evidence;
@@ -29,6 +30,9 @@ pub struct BuildRecord {
     pub digest: Option<Digest>,
     /// Its images.
     pub images: Vec<ImageRecord>,
+    /// What the base's name stood for, as a bases.lock says it: `--lock RECORD` takes it again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bases: Option<BasesLock>,
     /// What changed since the last build of the same target; none when there was no earlier one.
     pub explanation: Option<Vec<Explanation>>,
 }
@@ -115,6 +119,7 @@ pub(super) fn make(
         evidence: prepared.plan.evidence.clone(),
         digest: super::finish::root_digest(images, index),
         images: records,
+        bases: super::bases::recorded(prepared),
         explanation,
     })
 }

@@ -114,7 +114,7 @@ impl Settings<'_> {
     }
 
     /// The first that is set: the flags in their order, then the file's value.
-    fn pick(
+    pub(super) fn pick(
         &mut self,
         key: &str,
         flags: [(Option<String>, &str); 2],

@@ -58,6 +58,14 @@ pub const VARIABLES: &[Variable] = &[
         "default HOST/PROJECT for tags that name no registry",
     ),
     own(
+        "KARISIMBI_MIRROR",
+        "Debian mirror that bases are assembled from; `--mirror` wins",
+    ),
+    own(
+        "KARISIMBI_BASE_REGISTRY",
+        "HOST/PROJECT in which bases are looked for by their short names; `--base-registry` wins",
+    ),
+    own(
         "KARISIMBI_THREADS",
         "compressor threads; never changes bytes",
     ),
@@ -179,6 +187,14 @@ impl Environment {
         tools
     }
 
+    /// Where this program's own file is.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn own_program() -> std::io::Result<PathBuf> {
+        std::env::current_exe()
+    }
+
     /// The current directory, for paths that are typed relative to it.
     ///
     /// # Errors
@@ -186,5 +202,15 @@ impl Environment {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
     pub fn current_dir() -> std::io::Result<PathBuf> {
         std::env::current_dir()
+    }
+
+    /// The clock, in seconds since 1970: for ages and validity, never for bytes.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
+    pub fn now() -> i64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        // A clock before 1970 is as good as none.
+        since.map_or(0, |since| {
+            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        })
     }
 }

@@ -68,6 +68,10 @@ pub enum SettingsError {
     Digest { text: String },
     #[error("{place}: the image has another digest: {digest}")]
     OtherDigest { place: String, digest: Digest },
+    #[error("base_registry is no HOST/PROJECT")]
+    BaseRegistry { source: InvalidName },
+    #[error("bases: {name:?} is no short name of a base")]
+    ShortName { name: String },
     #[error("KARISIMBI_REPO is no HOST/PROJECT")]
     Project { source: InvalidName },
     #[error("{set} is set, but {missing} is not")]
@@ -124,6 +128,8 @@ impl Coded for SettingsError {
             Self::OnePlatform { .. } => "OUT-PLATFORMS",
             Self::Digest { .. } | Self::OtherDigest { .. } => "USE-DIGEST",
             Self::Project { .. } => "USE-REPO",
+            Self::BaseRegistry { .. } => "USE-BASE-REGISTRY",
+            Self::ShortName { .. } => "BASE-ALIAS",
             Self::HalfLogin { .. } | Self::LoginWhere { .. } => "USE-LOGIN",
             Self::Name(error) => error.code(),
             Self::Write { .. } | Self::Stdout { .. } => "OUT-WRITE",
@@ -173,6 +179,10 @@ impl Coded for SettingsError {
             Self::OnePlatform { .. } => "use oci-archive:FILE, or build one --platform",
             Self::Digest { .. } => "write HOST/PROJECT/NAME:TAG",
             Self::OtherDigest { .. } => "write the tag alone, or name the right source",
+            Self::BaseRegistry { .. } => "write HOST/PROJECT, such as harbor.example/bases",
+            Self::ShortName { .. } => {
+                "short names are static, cc, python3.N and nodeN, or those with -alpine behind"
+            }
             Self::Project { .. } => "write HOST/PROJECT, such as harbor.example/apps",
             Self::HalfLogin { .. } => "set both, or neither and use `docker login`",
             Self::LoginWhere { .. } => "push to one registry at a time, or use `docker login`",

@@ -1,5 +1,6 @@
 //! Settings: flags > environment > deployment.yaml > recipe > default, each with its origin.
 
+mod bases;
 mod choice;
 pub mod destinations;
 pub mod env;
@@ -16,15 +17,17 @@ use crate::pipeline::CacheUse;
 use crate::platform::Platform;
 use crate::reference::Host;
 use crate::registry::{CredentialPlaces, ExplicitLogin, Secret};
+use crate::sandbox::Launcher;
 
 use env::Environment;
 
+pub use bases::{BaseFlags, folder_bases};
 pub use error::SettingsError;
 pub use request::{request, source_name};
 pub use written::{Written, apart};
 
 /// What the flags of build, detect and plan say, parsed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Flags {
     /// `--ref`
     pub reference: Option<String>,
@@ -36,6 +39,8 @@ pub struct Flags {
     pub recipes: Option<PathBuf>,
     /// `--base`
     pub base: Option<String>,
+    /// Flags about where bases come from.
+    pub bases: BaseFlags,
     /// `--platform`
     pub platforms: Vec<Platform>,
     /// `--entrypoint`
@@ -53,9 +58,10 @@ pub struct Flags {
 }
 
 /// Whose deployment.yaml is obeyed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
     /// Only that of a local folder.
+    #[default]
     LocalOnly,
     /// Also one found inside a cloned URL.
     CloneToo,
@@ -113,6 +119,14 @@ pub fn threads(
         // A machine that does not tell its cores gets one thread: slower, never wrong.
         None => Ok(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
     }
+}
+
+/// Our own program, which the sandbox re-executes as its launcher.
+///
+/// # Errors
+/// When the system does not say where it is.
+pub fn launcher() -> std::io::Result<Launcher> {
+    Environment::own_program().map(Launcher)
 }
 
 /// `SOURCE_DATE_EPOCH`, in seconds since 1970.

@@ -4,12 +4,14 @@ use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::base::lock_file::{BASES_LOCK, LockPlace};
 use crate::deployment::{self, Deployment, Found, Place, Recognised};
 use crate::error::AnyError;
 use crate::pipeline::{Request, Session};
 use crate::recipe::{Options, Revision, Specs};
 use crate::source::{GitSource, InvalidSource, SourceName, SourceTree, git};
 
+use super::bases::ChosenBases;
 use super::choice::{Chosen, Settings};
 use super::env::Environment;
 use super::{Flags, SettingsError, Trust, source_date_epoch};
@@ -36,6 +38,10 @@ struct Source {
     directory: Option<String>,
     revision: Option<Revision>,
     origin: String,
+    /// Where its bases.lock is, unless a flag says so.
+    lock: LockPlace,
+    /// Where relative paths of its configuration count from.
+    config_folder: PathBuf,
 }
 
 /// What one WHAT names; a text that is not UTF-8 can only be a folder.
@@ -62,14 +68,20 @@ pub fn request(
     let (deployment, source) = match source_name(what)? {
         SourceName::Git(remote) => {
             let remote = remote.with(flags.reference.as_deref(), flags.directory.as_deref())?;
-            let source = cloned(&remote, flags, session)?;
+            let mut source = cloned(&remote, flags, session)?;
             let directory = source.directory.as_deref().unwrap_or_default();
             let folder = source.root.join(directory);
             let obeyed = flags.trust == Trust::CloneToo;
             if !obeyed {
                 report_ignored(&source.tree, directory, session);
             }
-            let (deployment, _) = configured(obeyed.then_some(folder.as_path()), flags, session)?;
+            let (deployment, file) =
+                configured(obeyed.then_some(folder.as_path()), flags, session)?;
+            if obeyed {
+                let beside = file.map_or_else(|| source.root.clone(), |_| folder.clone());
+                source.lock = LockPlace::Clone(beside.join(BASES_LOCK));
+                source.config_folder = folder;
+            }
             (deployment, source)
         }
         SourceName::Folder(folder) => local(&folder, flags, current, session)?,
@@ -108,11 +120,12 @@ fn local(
         .into());
     }
     let (deployment, file) = configured(Some(&folder), flags, session)?;
+    let beside = file.as_ref().map(|_| folder.join(BASES_LOCK));
     let place = match &file {
         Some(file) => deployment.place(file),
         None => Place::Folder(folder.clone()),
     };
-    let source = match place {
+    let mut source = match place {
         Place::Git {
             url,
             reference,
@@ -123,15 +136,22 @@ fn local(
             flags,
             session,
         )?,
-        Place::Folder(root) => match deployment
-            .github_url
-            .as_deref()
-            .filter(|_| !is_source(&root))
-        {
-            Some(url) => cloned_for(url, None, flags, session)?,
-            None => folder_source(root, &folder, flags, session)?,
-        },
+        Place::Folder(root) => {
+            let url = deployment.github_url.as_deref();
+            if let Some(url) = url.filter(|_| !is_source(&root)) {
+                cloned_for(url, None, flags, session)?
+            } else {
+                let lock = beside.clone().unwrap_or_else(|| root.join(BASES_LOCK));
+                let mut source = folder_source(root, (&folder, &lock), flags, session)?;
+                source.lock = LockPlace::Root(lock);
+                source
+            }
+        }
     };
+    if let Some(beside) = beside {
+        source.lock = LockPlace::Beside(beside);
+    }
+    source.config_folder = folder;
     Ok((deployment, source))
 }
 
@@ -173,11 +193,20 @@ fn configured(
 
 /// Whoever writes a repository must not decide what its user's build does.
 fn report_ignored(tree: &SourceTree, directory: &str, session: &Session) {
+    let below = |name: &str| match directory {
+        "" => name.to_owned(),
+        folder => format!("{folder}/{name}"),
+    };
+    if tree
+        .file(&below(BASES_LOCK))
+        .or_else(|| tree.file(BASES_LOCK))
+        .is_some()
+    {
+        let text = format!("{BASES_LOCK} of the clone is not obeyed; --trust-config obeys it");
+        session.reporter.warn("CFG-IGNORED", text);
+    }
     for name in [deployment::DEPLOYMENT_YAML, deployment::KARISIMBI_YAML] {
-        let path = match directory {
-            "" => name.to_owned(),
-            folder => format!("{folder}/{name}"),
-        };
+        let path = below(name);
         let ours = match tree.read(&path, deployment::MAX_BYTES as u64) {
             Ok(None) => false,
             Ok(Some(text)) => deployment::recognise(&text) == Recognised::Deployment,
@@ -193,7 +222,7 @@ fn report_ignored(tree: &SourceTree, directory: &str, session: &Session) {
 
 fn folder_source(
     root: PathBuf,
-    named: &Path,
+    (named, lock): (&Path, &Path),
     flags: &Flags,
     session: &Session,
 ) -> Result<Source, AnyError> {
@@ -202,7 +231,7 @@ fn folder_source(
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let tree = tree_of(&root, flags, session)?;
+    let tree = tree_of(&root, Some(lock), flags, session)?;
     let revision = git::revision(&tree, Some(&session.store), &session.tool_env)?;
     Ok(Source {
         identity: root.display().to_string(),
@@ -212,14 +241,24 @@ fn folder_source(
         directory: None,
         revision,
         origin: "folder".to_owned(),
+        lock: LockPlace::Nowhere,
+        config_folder: root.clone(),
         root,
         tree,
     })
 }
 
-fn tree_of(root: &Path, flags: &Flags, session: &Session) -> Result<SourceTree, AnyError> {
+/// The tree without what is written while it is built.
+fn tree_of(
+    root: &Path,
+    lock: Option<&Path>,
+    flags: &Flags,
+    session: &Session,
+) -> Result<SourceTree, AnyError> {
     let mut exclude = vec![session.store.root().to_owned()];
     exclude.extend(flags.written.iter().cloned());
+    exclude.extend(flags.bases.lock.clone());
+    exclude.extend(lock.map(Path::to_owned));
     Ok(SourceTree::open(root, &exclude, Some(&session.store))?)
 }
 
@@ -245,7 +284,9 @@ fn cloned(remote: &GitSource, flags: &Flags, session: &Session) -> Result<Source
         session.reach,
     )?;
     Ok(Source {
-        tree: tree_of(&checkout.root, flags, session)?,
+        tree: tree_of(&checkout.root, None, flags, session)?,
+        lock: LockPlace::Nowhere,
+        config_folder: checkout.root.clone(),
         root: checkout.root,
         origin: format!("clone of {}", checkout.url),
         identity: checkout.url.clone(),
@@ -269,7 +310,9 @@ fn assemble(
     };
     let epoch = source_date_epoch(environment)?;
     let chosen = Chosen::new(&mut shown, source.directory.as_deref(), flags)?;
-    exists(&source, &chosen.directory)?;
+    let place = (source.lock, source.config_folder.as_path());
+    let bases = ChosenBases::new(&mut shown, &flags.bases, place, environment)?;
+    exists(&source.tree, &chosen.directory, &source.identity)?;
     let revision_time = source.revision.as_ref().map(|revision| revision.time);
     shown.put_created(epoch, revision_time);
     shown.put("source", &source.identity, &source.origin);
@@ -292,6 +335,9 @@ fn assemble(
         folder_name: source.folder_name,
         recipe,
         base,
+        flavour: bases.flavour,
+        bases: bases.options,
+        ca_certs: bases.ca_certs,
         platforms,
         options: Options {
             name: deployment.name,
@@ -320,16 +366,16 @@ fn assemble(
 }
 
 /// Recipes would say what they miss in it, and not that it is not there.
-fn exists(source: &Source, directory: &str) -> Result<(), SettingsError> {
+fn exists(tree: &SourceTree, directory: &str, identity: &str) -> Result<(), SettingsError> {
     let below = format!("{directory}/");
-    let mut files = source.tree.files().iter();
+    let mut files = tree.files().iter();
     // A source without any file is for its recipe to refuse.
     if directory.is_empty() || files.any(|file| file.path.as_str().starts_with(&below)) {
         return Ok(());
     }
     Err(SettingsError::NoDirectory {
         directory: directory.to_owned(),
-        source_root: source.identity.clone(),
+        source_root: identity.to_owned(),
     })
 }
 

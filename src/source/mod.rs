@@ -181,6 +181,11 @@ impl SourceTree {
         }
     }
 
+    /// The paths below the root of what was asked to be left out.
+    pub(crate) fn left_out(&self) -> std::collections::BTreeSet<Vec<u8>> {
+        walk::excluded_below(&self.root, &self.exclude)
+    }
+
     /// The folder.
     pub fn root(&self) -> &Path {
         &self.root

@@ -140,7 +140,7 @@ fn facts_of_a_layout_are_read_once() {
 fn the_embedded_base_is_whole_and_the_same_everywhere() {
     let world = World::new();
     let platforms = ["linux/amd64", "linux/arm64"];
-    let bases = world.resolve("static", &platforms).unwrap();
+    let bases = world.resolve("embedded:static", &platforms).unwrap();
     assert_eq!(
         bases,
         World::new().resolve("embedded:static", &platforms).unwrap()
@@ -184,7 +184,10 @@ fn the_embedded_base_is_whole_and_the_same_everywhere() {
 #[test]
 fn the_certificates_of_the_embedded_base_are_read_by_openssl() {
     let world = World::new();
-    let base = world.resolve("static", &["linux/amd64"]).unwrap().remove(0);
+    let base = world
+        .resolve("embedded:static", &["linux/amd64"])
+        .unwrap()
+        .remove(0);
     let context = world.context(None);
     let runtime = RuntimeConfig::default();
     let platform = Platform::linux_amd64();

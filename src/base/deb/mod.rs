@@ -1,5 +1,38 @@
 //! Bases from signed Debian packages: trust, indices, closure, assembly.
 
+mod accounts;
+mod apt;
+mod ar;
+mod archive;
+mod assemble;
+mod assemble_error;
+mod certificates;
+mod cleartext;
+mod closure;
+mod config;
+mod control;
+mod error;
+mod extract;
+mod fetch;
+mod filter;
+mod index;
+mod keys;
+mod logins;
+mod merge;
+mod mirror;
+mod node;
+mod npm;
+mod os_packages;
+mod outdated;
+mod package_file;
+mod python;
+mod release;
+mod resolve;
+mod sets;
+mod sources;
+mod transport;
+mod version;
+
 use std::path::{Path, PathBuf};
 
 use super::lock::{LockedPackage, LockedSource};
@@ -8,6 +41,20 @@ use crate::net::Net;
 use crate::progress::Reporter;
 use crate::sandbox::Sandbox;
 use crate::store::Store;
+
+pub use assemble::{Ingredients, assemble};
+pub use assemble_error::AssembleError;
+pub use config::{Bytecode, PACKAGES, RUNTIME, base_of, layer_keys};
+pub use error::DebError;
+pub use fetch::fetch;
+pub use node::{is_release_of, npm_package};
+pub use npm::{NPM_REGISTRY, fetch_file, lock_npm, npm_versions};
+pub use os_packages::{OsPackages, os_packages_layer};
+pub use outdated::{Newer, Security, newer};
+pub use python::tool_architecture;
+pub use resolve::{Wanted, resolve};
+pub use sets::{FILTER_VERSION, InvalidSet, PackageSet, exclude, roots, suites};
+pub use version::compare as compare_versions;
 
 /// What assembling may use.
 pub struct DebContext<'a> {
@@ -38,11 +85,12 @@ impl std::fmt::Debug for DebContext<'_> {
 pub struct Mirrors {
     /// `mirror:` of the configuration; none: what the machine's apt uses.
     pub mirror: Option<String>,
-    /// `/etc/apt`, for the machine's own sources; none: it is not looked at.
+    /// `/etc/apt`, for the machine's own sources and logins; none: it is not looked at.
     pub apt_folder: Option<PathBuf>,
     /// `/usr/lib/apt/apt-helper`, when its transport shall be used.
     pub apt_helper: Option<PathBuf>,
-    /// Keyrings besides the built-in keys of Debian's releases.
+    /// Keyrings (OpenPGP, binary or armored) whose keys may sign; none: the built-in keys of
+    /// Debian's releases, and for the machine's own sources what they name as `Signed-By`.
     pub keyrings: Vec<PathBuf>,
     /// Whether an index past its `Valid-Until` is taken (tests, archives).
     pub expiry: Expiry,

@@ -9,7 +9,7 @@ const MAX_HEADERS: u64 = 1 << 20;
 
 /// The kind of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MemberKind {
+pub(crate) enum MemberKind {
     File,
     HardLink,
     Symlink,
@@ -20,17 +20,17 @@ pub(super) enum MemberKind {
 
 /// One member.
 #[derive(Debug)]
-pub(super) struct Member {
-    pub(super) path: Vec<u8>,
-    pub(super) kind: MemberKind,
-    pub(super) mode: u32,
+pub(crate) struct Member {
+    pub(crate) path: Vec<u8>,
+    pub(crate) kind: MemberKind,
+    pub(crate) mode: u32,
     /// Bytes of a file when it is unpacked.
-    pub(super) size: u64,
-    pub(super) link: Vec<u8>,
+    pub(crate) size: u64,
+    pub(crate) link: Vec<u8>,
 }
 
 /// Walks through a tar.
-pub(super) struct Members<R> {
+pub(crate) struct Members<R> {
     reader: R,
     /// Bytes of the current member that are unread, padding included.
     unread: u64,
@@ -61,7 +61,7 @@ struct Extension {
 }
 
 impl<R: Read> Members<R> {
-    pub(super) fn new(reader: R) -> Self {
+    pub(crate) fn new(reader: R) -> Self {
         Self {
             reader,
             unread: 0,
@@ -71,7 +71,7 @@ impl<R: Read> Members<R> {
     }
 
     /// The next member; none at the end of the archive.
-    pub(super) fn next(&mut self) -> io::Result<Option<Member>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Member>> {
         let mut extension = Extension::default();
         loop {
             self.skip()?;
@@ -156,7 +156,7 @@ impl<R: Read> Members<R> {
     }
 
     /// Reads the rest of the archive and yields its reader.
-    pub(super) fn finish(mut self) -> io::Result<R> {
+    pub(crate) fn finish(mut self) -> io::Result<R> {
         io::copy(&mut self.reader, &mut io::sink())?;
         Ok(self.reader)
     }

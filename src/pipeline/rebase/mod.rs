@@ -10,7 +10,10 @@ mod own;
 
 use std::collections::BTreeSet;
 
-use crate::base::{self, Base, BaseContext, BaseFacts, BaseName, Target};
+use crate::base::lock_file::LockUse;
+use crate::base::{
+    self, Base, BaseContext, BaseFacts, BaseName, BaseOptions, PinContext, Pinned, Target, pin,
+};
 use crate::digest::Digest;
 use crate::image::audit::{self, Severity};
 use crate::image::{self, Blob, Document, Finding, Image, Layer, Parts};
@@ -20,7 +23,7 @@ use crate::platform::Platform;
 use crate::progress::{Event, Verb, human_bytes};
 use crate::sink::Opened;
 
-use super::{PipelineError, Session, prepare};
+use super::{PipelineError, Session, bases};
 
 pub use error::RebaseError;
 
@@ -56,25 +59,29 @@ struct Move {
 pub fn rebase(
     opened: &Opened<'_>,
     name: &BaseName,
+    (options, lock): (&BaseOptions, &LockUse),
     session: &Session,
 ) -> Result<Rebased, PipelineError> {
-    let moves = prepare::with_bases(session, |context| {
-        let moves = moves(opened, name, context)?;
+    let (pinned, moves) = bases::with_bases(session, options, |context| {
+        let (pinned, moves) = moves(opened, (name, lock), context)?;
+        bases::warn_of_age(&pinned, session);
         for planned in &moves {
-            prepare::report_base(&planned.target, session);
+            bases::report(&planned.target, &pinned, session);
             warn_of_losses(planned, session);
         }
-        check(&moves, context, session)?;
-        Ok(moves)
+        check(&moves, context.base, session)?;
+        Ok((pinned, moves))
     })?;
-    assemble(&moves, session)
+    let rebased = assemble(&moves, session)?;
+    bases::keep_lock(&pinned, lock, session)?;
+    Ok(rebased)
 }
 
 fn moves(
     opened: &Opened<'_>,
-    name: &BaseName,
-    context: &BaseContext<'_>,
-) -> Result<Vec<Move>, PipelineError> {
+    (name, lock): (&BaseName, &LockUse),
+    context: &PinContext<'_>,
+) -> Result<(Pinned, Vec<Move>), PipelineError> {
     let images = opened.images().map_err(PipelineError::part)?;
     let mut taken = Vec::new();
     for image in images {
@@ -90,9 +97,11 @@ fn moves(
         .iter()
         .map(|(image, _)| image.platform.clone())
         .collect();
-    let bases = base::resolve(name, &platforms, context).map_err(PipelineError::part)?;
-    let facts = |base: &Base| base::facts(base, context).map_err(PipelineError::part);
-    taken
+    let mut pinned = pin::pin(name, &platforms, lock, context).map_err(PipelineError::part)?;
+    let bases = pinned.bases(&platforms, context);
+    let bases = bases.map_err(PipelineError::part)?;
+    let facts = |base: &Base| base::facts(base, context.base).map_err(PipelineError::part);
+    let moves = taken
         .into_iter()
         .zip(bases)
         .map(|((image, parts), base)| {
@@ -107,7 +116,8 @@ fn moves(
                 parts,
             })
         })
-        .collect()
+        .collect::<Result<_, PipelineError>>()?;
+    Ok((pinned, moves))
 }
 
 fn warn_of_losses(planned: &Move, session: &Session) {

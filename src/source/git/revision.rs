@@ -93,6 +93,10 @@ fn is_dirty(git: &Git<'_>, tree: &SourceTree, commit: &str) -> Result<bool, Sour
         .map(|(path, _)| [path.as_slice(), b"/"].concat())
         .collect();
     members.retain(|_, member| member.mode != b"160000");
+    // What we write is no part of the tree: a committed bases.lock is not gone.
+    for path in tree.left_out() {
+        members.remove(&path);
+    }
 
     let mut files = Vec::new();
     let mut links = Vec::new();

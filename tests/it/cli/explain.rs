@@ -83,10 +83,10 @@ fn the_base_is_one_field() {
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
     build("scratch");
-    let lines = build("static");
+    let lines = build("embedded:static");
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(
-        lines[0].starts_with("explained image (linux/amd64): base: static ("),
+        lines[0].starts_with("explained image (linux/amd64): base: embedded:static ("),
         "{lines:?}"
     );
 }

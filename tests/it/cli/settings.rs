@@ -8,7 +8,7 @@ use crate::support::{fail, run, write};
 const FILE: &str = "\
 deployment: {name: from-file, version: 1.0.0}
 recipe: {use: files}
-base: static
+base: embedded:static
 platforms: [linux/arm64]
 container:
   entrypoint: [/app/program]
@@ -51,7 +51,7 @@ fn each_value_says_where_it_comes_from() {
     );
     let flagged = plan(&bench, &[&flags[..], &sets].concat(), &[]);
     for (plan, key, value, origin) in [
-        (&file, "base", "static", "deployment.yaml:3:7"),
+        (&file, "base", "embedded:static", "deployment.yaml:3:7"),
         (&file, "platforms", "linux/arm64", "deployment.yaml"),
         (&file, "container.port", "8080", "deployment.yaml:7:9"),
         (&file, "container.env.TZ", "UTC", "deployment.yaml:8:13"),

@@ -27,7 +27,7 @@ port: 8000 => CFG-KEY deployment.yaml:1:1: unknown key "port"; did you mean "con
 main: ./cmd => CFG-KEY deployment.yaml:1:1: unknown key "main"; did you mean "recipe.go.main"?
 Environment: {} => CFG-KEY deployment.yaml:1:1: unknown key "Environment"; did you mean "environment"?
 pre_build: [] => CFG-KEY deployment.yaml:1:1: unknown key "pre_build": not supported in this version
-os_packages: [] => unknown key "os_packages": not supported in this version
+copy_from: [] => unknown key "copy_from": not supported in this version
 transport: {type: sse} => unknown key "transport": not supported in this version
 recipe: {node: {}} => CFG-KEY deployment.yaml:1:10: unknown key "recipe.node": not supported in this version
 recipe: {go: {mian: x}} => deployment.yaml:1:15: unknown key "recipe.go.mian"; did you mean "recipe.go.main"?
@@ -98,6 +98,14 @@ container: {image: alpine:3} => container.image: "alpine:3" is not an image name
 container: {image: "h.example/a@sha256:0123456789012345678901234567890123456789012345678901234567890123"} => a digest is the result of a build
 deployment: {version: v2.0.0}⏎container: {image: h.example/a:v1.0.0} => 2:20: container.image "h.example/a:v1.0.0": its tag differs from deployment.version v2.0.0
 container: {env: {1A: x}} => container.env "1A": a variable's name
+base_flavour: slim => base_flavour "slim": write distroless or alpine
+base_registry: hub => base_registry "hub": "hub/name"
+bases: {cc: a b} => bases.cc "a b": has a blank
+mirror: ftp://h/debian => mirror "ftp://h/debian": write https://HOST/PATH
+mirror: https://h/x?y => mirror "https://h/x?y": has a query
+mirror: https://u:p@h/debian => mirror looks like a secret
+os_packages: [libpq5, -o] => os_packages[1] "-o": is not the name of a Debian package
+ca_certs: [""] => ca_certs[0] "": is empty
 "#,
     );
 }

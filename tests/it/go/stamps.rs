@@ -125,7 +125,7 @@ fn a_recipe_file_decides_what_the_user_left_open() {
         .replace("prefixes = [", "prefixes = [\"play\", ")
         .replace("\"-s\", \"-w\"", "\"-w\"")
         .replace("flags = []", "flags = [\"-p=1\"]")
-        .replace("static = \"static\"", "static = \"scratch\"")
+        .replace("static = \"embedded:static\"", "static = \"scratch\"")
         .replace("\"/app\"", "\"/opt/go\"")
         .replace("1001:1001", "65532:65532");
     write(&recipes.path().join("go.toml"), &own);

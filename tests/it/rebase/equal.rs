@@ -61,8 +61,8 @@ fn rebase_is_what_a_build_on_the_new_base_gives() {
         ("platforms", "oci:v1:v1", "oci:v2:v1", &platforms[..]),
         ("zstd", "oci:v1:v1", "oci:v2:v1", &zstd[..]),
         ("settings", "oci:v1:v1", "oci:v2:v1", &settings[..]),
-        ("from-static", "static", "oci:v2:v1", &settings[..]),
-        ("same", "static", "static", &[][..]),
+        ("from-static", "embedded:static", "oci:v2:v1", &settings[..]),
+        ("same", "embedded:static", "embedded:static", &[][..]),
     ] {
         let (old_name, new_name) = (format!("oci:{name}:old"), format!("oci:{name}:new"));
         let stamped = |command: &mut std::process::Command| {
@@ -95,7 +95,7 @@ fn a_go_program_moves_between_bases_with_and_without_its_folder() {
         command.env("GOCACHE", bench.path("gocache"));
         run(&mut command);
     };
-    let names = ["scratch", "oci:v1:v1", "static", "oci:v2:v1"];
+    let names = ["scratch", "oci:v1:v1", "embedded:static", "oci:v2:v1"];
     for (index, base) in names.iter().enumerate() {
         go(base, &format!("oci:out:b{index}"));
     }

@@ -1,0 +1,165 @@
+//! Bases of Debian packages: the lock checks itself, and a renewal shows what changed.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::cli::{Bench, both};
+use crate::support::{fail, run, tool, write};
+
+/// `static` of the mirror that this machine uses, locked and assembled.
+struct Assembled {
+    bench: Bench,
+}
+
+impl Assembled {
+    fn new() -> Self {
+        let bench = Bench::new();
+        let assembled = Self { bench };
+        let platforms = ["--platform", "linux/amd64,linux/arm64"];
+        let (stdout, stderr) = both(assembled.base(&["build", "static"]).args(platforms));
+        assert_eq!(stdout, "oci:karisimbi-out/static:trixie\n", "{stderr}");
+        assembled
+    }
+
+    fn base(&self, args: &[&str]) -> Command {
+        let mut command = self.bench.command(&["base"]);
+        command.args(args);
+        // What this network needs to reach a mirror.
+        for name in [
+            "http_proxy",
+            "https_proxy",
+            "no_proxy",
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+        ] {
+            command.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
+        command
+    }
+
+    fn lock(&self) -> Value {
+        super::read_lock(&self.bench.path("bases.lock"))
+    }
+
+    fn edit(&self, edit: impl FnOnce(&mut Value)) {
+        let mut lock = self.lock();
+        edit(&mut lock["bases"]["static"]["platforms"]);
+        write(&self.bench.path("bases.lock"), format!("{lock}\n"));
+    }
+}
+
+#[test]
+fn an_assembled_base_is_locked_verified_and_renewed() {
+    let assembled = Assembled::new();
+    let lock = assembled.lock();
+    let platforms = lock["bases"]["static"]["platforms"].as_object().unwrap();
+    for platform in ["linux/amd64", "linux/arm64"] {
+        assert_eq!(
+            platforms[platform]["layers"][0]["name"], "packages",
+            "{platform}"
+        );
+    }
+    published_is_what_images_name(&assembled);
+    let verified = run(&mut assembled.base(&["verify", "--offline"]));
+    assert_eq!(verified.lines().count(), 2, "{verified}");
+    let shown = run(&mut assembled.base(&["show", "static", "--offline"]));
+    for part in [
+        "origin     locked, deb:trixie, 5 packages",
+        "signed by  ",
+        "package    tzdata",
+        "app 1001",
+    ] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    drift_is_refused(&assembled);
+    write(&assembled.bench.path("bases.lock"), format!("{lock}\n"));
+    renewal_shows_versions(&assembled, &lock);
+}
+
+/// The manifest's digest is what images on the base carry, and two of them are one base.
+fn published_is_what_images_name(assembled: &Assembled) {
+    let bench = &assembled.bench;
+    let layout = bench.path("karisimbi-out/static");
+    let image = format!("oci:{}:trixie", layout.display());
+    let index = run(tool("skopeo").args(["inspect", "--raw", &image]));
+    let index: Value = serde_json::from_str(&index).unwrap();
+    let amd64 = index["manifests"][0]["digest"].as_str().unwrap();
+    let mut build = bench.command(&["build", "app", "--recipe", "files", "--offline"]);
+    build.args([
+        "--base",
+        "static",
+        "--entrypoint",
+        "/app/program",
+        "-o",
+        "oci:app-out:v1",
+    ]);
+    let (_, stderr) = both(build.args(["--lock", "bases.lock", "--locked"]));
+    assert!(
+        stderr.contains("resolved base static: locked, deb:trixie, 5 packages, "),
+        "{stderr}"
+    );
+    let out = format!("oci:{}:v1", bench.path("app-out").display());
+    let manifest = run(tool("skopeo").args(["inspect", "--raw", &out]));
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    let annotations = &manifest["annotations"];
+    assert_eq!(annotations["org.opencontainers.image.base.digest"], amd64);
+    assert_eq!(
+        annotations["org.opencontainers.image.base.name"],
+        "deb:trixie/static"
+    );
+}
+
+fn drift_is_refused(assembled: &Assembled) {
+    let zeros = format!("sha256:{}", "0".repeat(64));
+    assembled.edit(|platforms| platforms["linux/amd64"]["layers"][0]["diff_id"] = json!(zeros));
+    for args in [
+        &["verify", "--offline"][..],
+        &["build", "static", "--offline"],
+    ] {
+        let (exit, stderr) = fail(&mut assembled.base(args));
+        assert_eq!(exit, 1, "{stderr}");
+        assert!(
+            stderr.contains(
+                "error[BASE-DRIFT]: base deb:trixie/static, layer packages (linux/amd64)"
+            ),
+            "{stderr}"
+        );
+        assert!(
+            stderr.contains(&format!("locked    {zeros}\n  assembled sha256:")),
+            "{stderr}"
+        );
+    }
+}
+
+fn renewal_shows_versions(assembled: &Assembled, lock: &Value) {
+    assembled.edit(|platforms| {
+        for platform in ["linux/amd64", "linux/arm64"] {
+            let packages = platforms[platform]["packages"].as_array_mut().unwrap();
+            packages.retain(|package| package["name"] != "netbase");
+            for package in packages {
+                if package["name"] == "tzdata" {
+                    package["version"] = json!("2020a-0");
+                }
+            }
+        }
+    });
+    let (exit, stderr) = fail(&mut assembled.base(&["outdated"]));
+    assert_eq!(exit, 1);
+    assert!(stderr.contains("BASE-OUTDATED"), "{stderr}");
+    let table = run(&mut assembled.base(&["update"]));
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 2, "{table}");
+    assert!(lines[0].starts_with("static  netbase  added "), "{table}");
+    assert!(
+        lines[1].starts_with("static  tzdata   2020a-0 → "),
+        "{table}"
+    );
+    assert!(lines[1].ends_with("linux/amd64, linux/arm64"), "{table}");
+    let renewed = assembled.lock();
+    let packages = |lock: &Value| {
+        let list = lock["bases"]["static"]["platforms"]["linux/amd64"]["packages"].clone();
+        list.as_array().unwrap().len()
+    };
+    assert_eq!(packages(&renewed), packages(lock));
+}
