@@ -57,15 +57,19 @@ impl Base {
 }
 
 /// What every `base` command works on: the settings of the current folder, and its lock.
-struct Ground {
-    session: Session,
+pub(super) struct Ground {
+    pub(super) session: Session,
     folder: PathBuf,
-    options: BaseOptions,
-    lock: LockUse,
+    pub(super) options: BaseOptions,
+    pub(super) lock: LockUse,
 }
 
 impl Ground {
-    fn new(global: &Global, bases: &BaseArgs, environment: &Environment) -> Result<Self, AnyError> {
+    pub(super) fn new(
+        global: &Global,
+        bases: &BaseArgs,
+        environment: &Environment,
+    ) -> Result<Self, AnyError> {
         let session = global.session(&[], environment)?;
         let folder = Environment::current_dir().map_err(SettingsError::current_dir)?;
         let options = settings::folder_bases(&folder, &bases.flags(&folder), environment)?;
@@ -123,7 +127,7 @@ impl Ground {
     }
 
     /// The settings with the `os_packages` of an entry, where the folder names none.
-    fn with_packages_of(&mut self, base: &LockedBase) {
+    pub(super) fn with_packages_of(&mut self, base: &LockedBase) {
         if let LockedBase::Deb(deb) = base
             && self.options.os_packages.is_empty()
         {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::base::BaseArgs;
+use super::base::{BaseArgs, Ground};
 use super::session::{host, with_context};
 use super::{Global, Outcome, output};
 use crate::base::BaseName;
@@ -22,11 +22,9 @@ use crate::sink::{self, Artifact, Opened};
 pub(super) struct Rebase {
     /// The image: oci:DIR[:TAG], oci-archive:FILE[:TAG] or HOST/REPO[:TAG|@DIGEST]
     image: ImageName,
-    /// The new base, as build takes it: python3.13, deb:SUITE/NAME, oci:DIR[:TAG], HOST/REPO[:TAG]
+    /// The new base: static, scratch, oci:DIR[:TAG], HOST/REPO[:TAG|@DIGEST] or another name of bases
     #[arg(long, value_name = "NAME|IMAGE")]
-    base: BaseName,
-    #[command(flatten)]
-    bases: BaseArgs,
+    base: String,
     /// Tag, or HOST/PROJECT/NAME:TAG (default: the image's own tag)
     #[arg(short, long = "tag", value_name = "TAG|IMAGE")]
     tags: Vec<String>,
@@ -36,22 +34,32 @@ pub(super) struct Rebase {
     /// Write to oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE (- is stdout) or a registry
     #[arg(short, long = "output", value_name = "IMAGE")]
     outputs: Vec<String>,
+    #[command(flatten)]
+    bases: BaseArgs,
 }
 
 impl Rebase {
     pub(super) fn run(&self, global: &Global, environment: &Environment) -> Outcome {
+        let base: BaseName = self.base.parse()?;
         // Every name is checked before anything is read; how many platforms there are, later.
         let destinations = self.destinations(1, environment)?;
         let mut hosts = destinations::hosts(std::slice::from_ref(&destinations))?;
         if hosts.is_empty() {
             hosts.extend(host(&self.image));
         }
-        let session = global.session(&hosts, environment)?;
-        let folder = Environment::current_dir().map_err(SettingsError::current_dir)?;
-        let options = settings::folder_bases(&folder, &self.bases.flags(&folder), environment)?;
-        let line = with_context(&session, |context| {
+        let mut ground = Ground::new(global, &self.bases, environment)?;
+        let entry = base
+            .lock_key()
+            .and_then(|key| ground.lock.entry(&key).cloned());
+        if let Some(entry) = entry {
+            ground.with_packages_of(&entry);
+        }
+        ground.session.credentials =
+            settings::credential_places(global.authfile.as_deref(), &hosts, environment)?;
+        let bases = (&ground.options, &ground.lock);
+        let line = with_context(&ground.session, |context| {
             let opened = Opened::open(&self.image, context)?;
-            let rebased = pipeline::rebase(&opened, &self.base, &options, &session)?;
+            let rebased = pipeline::rebase(&opened, &base, bases, &ground.session)?;
             let destinations = self.destinations(rebased.images.len(), environment)?;
             let name = rebased.title.as_deref().map(pipeline::plain_name);
             let name = name.unwrap_or_else(|| self.name());

@@ -59,27 +59,29 @@ struct Move {
 pub fn rebase(
     opened: &Opened<'_>,
     name: &BaseName,
-    options: &BaseOptions,
+    (options, lock): (&BaseOptions, &LockUse),
     session: &Session,
 ) -> Result<Rebased, PipelineError> {
-    let moves = bases::with_bases(session, options, |context| {
-        let (moves, pinned) = moves(opened, name, context)?;
+    let (pinned, moves) = bases::with_bases(session, options, |context| {
+        let (pinned, moves) = moves(opened, (name, lock), context)?;
         bases::warn_of_age(&pinned, session);
         for planned in &moves {
             bases::report(&planned.target, &pinned, session);
             warn_of_losses(planned, session);
         }
         check(&moves, context.base, session)?;
-        Ok(moves)
+        Ok((pinned, moves))
     })?;
-    assemble(&moves, session)
+    let rebased = assemble(&moves, session)?;
+    bases::keep_lock(&pinned, lock, session)?;
+    Ok(rebased)
 }
 
 fn moves(
     opened: &Opened<'_>,
-    name: &BaseName,
+    (name, lock): (&BaseName, &LockUse),
     context: &PinContext<'_>,
-) -> Result<(Vec<Move>, Pinned), PipelineError> {
+) -> Result<(Pinned, Vec<Move>), PipelineError> {
     let images = opened.images().map_err(PipelineError::part)?;
     let mut taken = Vec::new();
     for image in images {
@@ -95,11 +97,9 @@ fn moves(
         .iter()
         .map(|(image, _)| image.platform.clone())
         .collect();
-    let lock = LockUse::open(context.options.lock.clone()).map_err(PipelineError::part)?;
-    let mut pinned = pin::pin(name, &platforms, &lock, context).map_err(PipelineError::part)?;
-    let bases = pinned
-        .bases(&platforms, context)
-        .map_err(PipelineError::part)?;
+    let mut pinned = pin::pin(name, &platforms, lock, context).map_err(PipelineError::part)?;
+    let bases = pinned.bases(&platforms, context);
+    let bases = bases.map_err(PipelineError::part)?;
     let facts = |base: &Base| base::facts(base, context.base).map_err(PipelineError::part);
     let moves = taken
         .into_iter()
@@ -117,7 +117,7 @@ fn moves(
             })
         })
         .collect::<Result<_, PipelineError>>()?;
-    Ok((moves, pinned))
+    Ok((pinned, moves))
 }
 
 fn warn_of_losses(planned: &Move, session: &Session) {

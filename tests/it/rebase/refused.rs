@@ -238,8 +238,14 @@ fn images_of_other_tools_are_refused() {
     for (arguments, code) in [
         (&["oci:out:v1"][..], "USE-ARGUMENT"),
         (&["oci:out:v1", "--base", "nothing"], "BASE-UNKNOWN"),
-        (&["oci:out:v1", "--base", "embedded:static", "--push"], "USE-PUSH"),
-        (&["docker-archive:x", "--base", "embedded:static"], "OUT-TRANSPORT"),
+        (
+            &["oci:out:v1", "--base", "embedded:static", "--push"],
+            "USE-PUSH",
+        ),
+        (
+            &["docker-archive:x", "--base", "embedded:static"],
+            "OUT-TRANSPORT",
+        ),
     ] {
         let mut command = bench.command(&["rebase"]);
         let (exit, stderr) = fail(command.args(arguments));
