@@ -135,6 +135,10 @@ pub struct Built {
     pub images: Vec<Image>,
     /// The index, when there are several.
     pub index: Option<Document>,
+    /// What its base's name stands for.
+    pub base: Pinned,
+    /// The lock that said so, or will.
+    pub lock: LockUse,
     /// Name of the image.
     pub name: String,
     /// Version of the image.
@@ -231,6 +235,7 @@ pub fn build_prepared(
     session: &Session,
 ) -> Result<Built, PipelineError> {
     let policy = (request.cache, request.compression);
+    let mut prepared = prepared;
     let (layers, notices) = layers::obtain(
         &prepared.plan,
         prepared.recipe,
@@ -241,6 +246,7 @@ pub fn build_prepared(
     for notice in prepared.plan.notices.iter().chain(&notices) {
         session.reporter.warn(notice.code, notice.text.clone());
     }
+    bases::settle(&mut prepared, &layers, request)?;
     finish::audit(&prepared.plan, &layers, request, session)?;
     let (images, index) = finish::assemble(&prepared, &layers, request)?;
     finish::report(&prepared.plan, &layers, &images, request, session);
@@ -254,6 +260,8 @@ pub fn build_prepared(
     Ok(Built {
         images,
         index,
+        base: prepared.base,
+        lock: prepared.lock,
         name: prepared.name,
         version: prepared.version,
         record,
