@@ -61,7 +61,7 @@ same "authorities with an empty environment" 148 "$(inside python python3 /probe
 
 mkdir "$WORK/app"
 echo 'print("application")' >"$WORK/app/main.py"
-server=(build "$WORK/app" --recipe files --base python3.13 --entrypoint python3 --entrypoint /app/main.py
+server=("$WORK/app" --recipe files --base python3.13 --entrypoint python3 --entrypoint /app/main.py
   --cache-dir "$WORK/cache")
 build "$WORK/plain.digest" "${server[@]}" -o "oci:$out:plain" >/dev/null
 build "$WORK/corporate.digest" "${server[@]}" -o "oci:$out:corporate" \
@@ -84,12 +84,12 @@ alpine=$ACCEPT_CACHE/alpine-root
 [ -e "$alpine/etc/alpine-release" ] || "$TOOLS/alpine-root.sh" "$alpine"
 tar --sort=name --mtime=@0 --numeric-owner -C "$alpine" -cf "$WORK/alpine.tar" .
 "$TOOLS/layout-of-tar.py" "$WORK/alpine:v1" linux/amd64 "$WORK/alpine.tar"
-for name in static cc "oci:$WORK/alpine:v1"; do
-  tag=go-${name//[^a-z]/}
-  tag=${tag:0:12}
-  build "$WORK/$tag.digest" "$ROOT/testdata/go/hello" --base "$name" --cache-dir "$WORK/cache" \
+for tag in static cc alpine; do
+  name=$tag
+  [ "$tag" != alpine ] || name=oci:$WORK/alpine:v1
+  build "$WORK/go-$tag.digest" "$ROOT/testdata/go/hello" --base "$name" --cache-dir "$WORK/cache" \
     -o "oci:$WORK/go:$tag" >/dev/null
-  run_restricted "$tag" "$WORK/go:$tag" ''
+  run_restricted "go-$tag" "$WORK/go:$tag" ''
   say "testdata/go/hello answers on $(shorten "$name")"
 done
 

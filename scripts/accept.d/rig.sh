@@ -185,10 +185,10 @@ certificate_authority() {
   mkdir -p "$dir"
   {
     openssl req -x509 -newkey rsa:2048 -nodes -keyout "$dir/ca.key" -out "$dir/ca.crt" -days 2 \
-      -subj "/CN=acceptance CA" &&
+      -subj "/CN=acceptance CA" -addext keyUsage=critical,keyCertSign,cRLSign &&
       openssl req -newkey rsa:2048 -nodes -keyout "$dir/server.key" -out "$dir/server.csr" \
         -subj "/CN=$1" &&
-      printf 'subjectAltName=IP:127.0.0.1%s\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n' \
+      printf 'subjectAltName=IP:127.0.0.1%s\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\nauthorityKeyIdentifier=keyid\n' \
         "$names" >"$dir/extensions" &&
       openssl x509 -req -in "$dir/server.csr" -CA "$dir/ca.crt" -CAkey "$dir/ca.key" \
         -CAcreateserial -days 2 -extfile "$dir/extensions" -out "$dir/server.crt"

@@ -30,12 +30,8 @@ assemble >log 2>&1 || { cat log >&2; exit 1; }
 jq -r '.bases["python3.13"].platforms["linux/amd64"].packages[].sha256' bases.lock |
   cut -d: -f2 >packages
 for _ in 1 2 3; do
-  # Layers and their records alone: the packages stay.
-  "$program" cache clear --layers --cache-dir cache >log 2>&1 || { cat log >&2; exit 1; }
-  rm -rf out root root.tar.gz
-  while read -r file; do
-    [ -e "cache/blobs/sha256/$file" ] || { echo "cache clear --layers took package $file" >&2; exit 1; }
-  done <packages
+  # Without its record a layer is assembled and encoded again; the packages stay.
+  rm -rf cache/records/* out root root.tar.gz
   milliseconds assemble --offline >>ours
   echo >>ours
   milliseconds unpack >>theirs

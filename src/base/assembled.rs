@@ -7,7 +7,7 @@ use super::lock::{LockedDeb, LockedFile, LockedLayer, LockedPackage, LockedPlatf
 use super::packages::{architecture, host_platform, is_python, part, set_of};
 use super::pin::PinContext;
 use super::{Base, BaseError, LockError};
-use crate::digest::Hashing;
+use crate::digest::{DiffId, Hashing};
 use crate::layer::LayerRecord;
 use crate::platform::Platform;
 use crate::store::Store;
@@ -155,7 +155,11 @@ impl<'a> Gathered<'a> {
     }
 }
 
-/// Compares what came out with the lock, or writes it there.
+/// The layer of `os_packages`, as the lock and the build name it.
+pub const OS_PACKAGES: &str = "os-packages";
+
+/// Compares what came out with the lock, or writes it there: the layers of the base, or the one
+/// above it.
 fn compare(
     name: &str,
     platform: &Platform,
@@ -165,19 +169,24 @@ fn compare(
     let Some(parts) = locked.platforms.get_mut(&platform.to_string()) else {
         return Ok(());
     };
-    if parts.layers.is_empty() {
-        parts.layers = layers;
+    let above = layers.iter().any(|layer| layer.name == OS_PACKAGES);
+    let is_asked = |layer: &&LockedLayer| (layer.name == OS_PACKAGES) == above;
+    let known: Vec<&LockedLayer> = parts.layers.iter().filter(is_asked).collect();
+    if known.is_empty() {
+        parts.layers.extend(layers);
+        parts.layers.sort_by_key(|layer| layer.name == OS_PACKAGES);
         return Ok(());
     }
-    let none = "no such layer".to_owned();
-    let count = layers.len().max(parts.layers.len());
-    for index in 0..count {
-        let (locked, found) = (parts.layers.get(index), layers.get(index));
+    for index in 0..layers.len().max(known.len()) {
+        let (locked, found) = (known.get(index).copied(), layers.get(index));
         if locked == found {
             continue;
         }
         let shown = |layer: Option<&LockedLayer>| {
-            layer.map_or_else(|| none.clone(), |layer| layer.diff_id.to_string())
+            layer.map_or_else(
+                || "no such layer".to_owned(),
+                |layer| layer.diff_id.to_string(),
+            )
         };
         let layer = locked.or(found).map_or("", |layer| &layer.name);
         return Err(LockError::Drift {
@@ -190,6 +199,23 @@ fn compare(
         .into());
     }
     Ok(())
+}
+
+/// Compares the layer of `os_packages` with the lock, or writes it there.
+///
+/// # Errors
+/// BASE-DRIFT
+pub fn settle_os_packages(
+    locked: &mut LockedDeb,
+    platform: &Platform,
+    diff_id: DiffId,
+) -> Result<(), BaseError> {
+    let name = format!("deb:{}/{}", locked.suite, locked.set);
+    let layer = LockedLayer {
+        name: OS_PACKAGES.to_owned(),
+        diff_id,
+    };
+    compare(&name, platform, locked, vec![layer])
 }
 
 /// The packages of the layer of `os_packages`, on this disk.

@@ -68,6 +68,15 @@ pub enum Kind {
 pub struct LockUse {
     place: LockPlace,
     opened: Option<Opened>,
+    access: Access,
+}
+
+/// Whether a build may change its lock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Access {
+    #[default]
+    Write,
+    Read,
 }
 
 impl LockUse {
@@ -80,7 +89,18 @@ impl LockUse {
             Some(path) => read(path)?,
             None => None,
         };
-        Ok(Self { place, opened })
+        Ok(Self {
+            place,
+            opened,
+            access: Access::Write,
+        })
+    }
+
+    /// The same lock, which is never written: `--locked`.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.access = Access::Read;
+        self
     }
 
     /// Its place.
@@ -117,6 +137,7 @@ impl LockUse {
     /// BASE-LOCK-WRITE; what [`read`] says of a file that another process just wrote.
     pub fn keep(&self, name: &str, base: &LockedBase) -> Result<Option<PathBuf>, LockError> {
         let path = match &self.place {
+            _ if self.access == Access::Read => return Ok(None),
             LockPlace::Named(path) if self.kind() != Some(Kind::Record) => path,
             LockPlace::Beside(path) => path,
             LockPlace::Root(path) if self.exists() => path,

@@ -170,9 +170,8 @@ impl Build {
         places: &[ImageName],
         session: &Session,
     ) -> Outcome {
-        let lock = (prepared.base.clone(), prepared.lock.clone());
         let built = pipeline::build_prepared(request, prepared, session)?;
-        pipeline::keep_lock(&lock.0, &lock.1, session)?;
+        pipeline::keep_lock(&built.base, &built.lock, session)?;
         let missed = self
             .cache
             .expect_cached

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use crate::base::deb;
 use crate::base::lock::{BasesLock, LockedBase};
 use crate::base::lock_file::LockUse;
+use crate::base::pin::What;
 use crate::base::{
-    self, BaseContext, BaseError, BaseName, BaseOptions, Flavour, ManifestSource, PinContext,
-    Pinned, Target, assembled, eol, pin,
+    self, BaseContext, BaseError, BaseName, BaseOptions, Flavour, Locking, ManifestSource,
+    PinContext, Pinned, Target, assembled, eol, pin,
 };
 use crate::error::AnyError;
 use crate::image::Document;
@@ -21,6 +22,7 @@ use crate::progress::{Verb, human_bytes};
 use crate::recipe::Recipe;
 use crate::reference::{Reference, Repository};
 
+use super::layers::Layers;
 use super::{PipelineError, Prepared, Request, Session};
 
 /// A file of certificate authorities is not larger.
@@ -115,7 +117,10 @@ pub(super) fn resolve(
         } => base::lock_file::LockPlace::Named(path.clone()),
         _ => request.bases.lock.clone(),
     };
-    let lock = LockUse::open(place).map_err(PipelineError::part)?;
+    let mut lock = LockUse::open(place).map_err(PipelineError::part)?;
+    if request.bases.locking == Locking::Locked {
+        lock = lock.read_only();
+    }
     let authorities = authorities(request)?;
     with_bases(session, &request.bases, |context| {
         let platforms = &request.platforms;
@@ -263,6 +268,26 @@ fn pem(path: &Path) -> Result<Vec<u8>, PipelineError> {
         return Err(failed(long));
     }
     Ok(text)
+}
+
+/// Compares the layers of `os_packages` with the lock, or notes them for it.
+pub(super) fn settle(
+    prepared: &mut Prepared,
+    layers: &Layers,
+    request: &Request,
+) -> Result<(), PipelineError> {
+    let What::Locked(LockedBase::Deb(locked)) = &mut prepared.base.what else {
+        return Ok(());
+    };
+    for image in &prepared.plan.images {
+        let obtained = super::finish::obtained(image, layers, request).into_iter();
+        for layer in obtained.filter(|layer| layer.name == assembled::OS_PACKAGES) {
+            let (platform, diff_id) = (&image.target.platform, layer.record.diff_id);
+            assembled::settle_os_packages(locked, platform, diff_id)
+                .map_err(PipelineError::part)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes what the base's name stands for into the lock, where it may be written.

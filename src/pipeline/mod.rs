@@ -137,6 +137,10 @@ pub struct Built {
     pub images: Vec<Image>,
     /// The index, when there are several.
     pub index: Option<Document>,
+    /// What its base's name stands for.
+    pub base: Pinned,
+    /// The lock that said so, or will.
+    pub lock: LockUse,
     /// Name of the image.
     pub name: String,
     /// Version of the image.
@@ -233,6 +237,7 @@ pub fn build_prepared(
     session: &Session,
 ) -> Result<Built, PipelineError> {
     let policy = (request.cache, request.compression);
+    let mut prepared = prepared;
     let finished = layers::obtain(
         &prepared.plan,
         prepared.recipe,
@@ -244,6 +249,7 @@ pub fn build_prepared(
         session.reporter.warn(notice.code, notice.text.clone());
     }
     let layers = &finished.layers;
+    bases::settle(&mut prepared, layers, request)?;
     finish::audit(&prepared.plan, layers, request, session)?;
     let (images, index) = finish::assemble(&prepared, layers, request)?;
     finish::report(&prepared.plan, layers, &images, request, session);
@@ -257,6 +263,8 @@ pub fn build_prepared(
     Ok(Built {
         images,
         index,
+        base: prepared.base,
+        lock: prepared.lock,
         name: prepared.name,
         version: prepared.version,
         record,

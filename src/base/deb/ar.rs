@@ -145,7 +145,7 @@ mod tests {
     fn member(name: &str, size: &str, bytes: &[u8]) -> Vec<u8> {
         let mut member = format!(
             "{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n",
-            0, 0, 0, 100644
+            0, 0, 0, 100_644
         );
         assert_eq!(member.len(), HEADER);
         if bytes.len() % 2 == 1 {

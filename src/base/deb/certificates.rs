@@ -29,7 +29,7 @@ pub(super) fn bundle(tree: &mut Tree) -> Result<(), AssembleError> {
         let Node::File { content, .. } = &entry.node else {
             continue;
         };
-        if !path.starts_with(PIECES) || !path.ends_with(".crt") {
+        if !path.starts_with(PIECES) || path.rsplit_once('.').is_none_or(|(_, end)| end != "crt") {
             continue;
         }
         let left = MAX_BUNDLE.saturating_sub(bundle.len() as u64);

@@ -33,7 +33,7 @@ pub(super) struct Control {
 /// A .deb file whose outer archive is in order.
 #[derive(Debug)]
 pub(super) struct Deb<'a> {
-    deb: &'a FetchedDeb,
+    file: &'a FetchedDeb,
     control: Part,
     data: Part,
 }
@@ -50,11 +50,15 @@ impl<'a> Deb<'a> {
         let file = File::open(&deb.path).map_err(AssembleError::disk)?;
         let length = file.metadata().map_err(AssembleError::disk)?.len();
         let (control, data) = ar::parts(&deb.package.name, file, length)?;
-        Ok(Self { deb, control, data })
+        Ok(Self {
+            file: deb,
+            control,
+            data,
+        })
     }
 
     fn package(&self) -> &str {
-        &self.deb.package.name
+        &self.file.package.name
     }
 
     /// The control data; name, version and architecture are compared with what was locked.
@@ -64,7 +68,7 @@ impl<'a> Deb<'a> {
     pub(super) fn control(&self) -> Result<Control, AssembleError> {
         let package = self.package();
         let broken = |error| AssembleError::broken(package, error);
-        let mut members = Members::new(open(self.deb, &self.control, MAX_CONTROL)?);
+        let mut members = Members::new(open(self.file, &self.control, MAX_CONTROL)?);
         let mut control = None;
         let mut md5sums = None;
         while let Some(member) = members.next().map_err(broken)? {
@@ -95,11 +99,11 @@ impl<'a> Deb<'a> {
     pub(super) fn data(&self) -> Result<DataMembers, AssembleError> {
         let limit = self.data.size.saturating_mul(MAX_RATIO);
         let limit = limit.saturating_add(FREE_BYTES).min(MAX_DATA);
-        Ok(Members::new(open(self.deb, &self.data, limit)?))
+        Ok(Members::new(open(self.file, &self.data, limit)?))
     }
 
     fn check(&self, control: &[u8]) -> Result<(), AssembleError> {
-        let locked = &self.deb.package;
+        let locked = &self.file.package;
         let text = String::from_utf8_lossy(control);
         let field = |name: &str| {
             let mut lines = text.lines().take_while(|line| !line.trim().is_empty());

@@ -26,7 +26,7 @@ const LOOP: &str = include_str!("loop.py");
 
 /// A whole standard library takes a second or two.
 const LIMITS: Limits = Limits {
-    time: Duration::from_secs(600),
+    time: Duration::from_mins(10),
     output: 1 << 20,
 };
 
@@ -192,7 +192,8 @@ impl Compiler<'_> {
 /// A module of the standard library.
 fn is_module(entry: &Entry) -> bool {
     let path = entry.path.as_str();
-    let module = path.starts_with("usr/lib/python3") && path.ends_with(".py");
+    let named = path.rsplit_once('.').is_some_and(|(_, end)| end == "py");
+    let module = named && path.starts_with("usr/lib/python3");
     module && matches!(entry.node, Node::File { .. })
 }
 

@@ -72,6 +72,7 @@ fn an_assembled_base_is_locked_verified_and_renewed() {
     ] {
         assert!(shown.contains(part), "{shown}");
     }
+    packages_and_authorities_go_onto_it(&assembled);
     drift_is_refused(&assembled);
     write(&assembled.bench.path("bases.lock"), format!("{lock}\n"));
     renewal_shows_versions(&assembled, &lock);
@@ -108,6 +109,60 @@ fn published_is_what_images_name(assembled: &Assembled) {
         annotations["org.opencontainers.image.base.name"],
         "deb:trixie/static"
     );
+}
+
+/// As layers of their own, in the order of the lock.
+fn packages_and_authorities_go_onto_it(assembled: &Assembled) {
+    let bench = &assembled.bench;
+    let certificate = bench.path("app/corp.pem");
+    run(tool("openssl")
+        .args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+        ])
+        .args(["-subj", "/CN=corp", "-keyout", "/dev/null", "-out"])
+        .arg(&certificate));
+    let text = "deployment: {name: more, version: 1.0.0}\nrecipe: {use: files}\nbase: static\n\
+                os_packages: [tzdata-legacy]\nca_certs: [corp.pem]\n\
+                container: {entrypoint: [/app/program]}\n";
+    write(&bench.path("app/deployment.yaml"), text);
+    let mut build = bench.command(&["build", "app"]);
+    let (_, stderr) = both(&mut build);
+    assert!(stderr.contains("built    os-packages, "), "{stderr}");
+    let lock = super::read_lock(&bench.path("app/bases.lock"));
+    let platform = &lock["bases"]["static"]["platforms"]["linux/amd64"];
+    assert_eq!(platform["os_packages"][0]["name"], "tzdata-legacy");
+    assert_eq!(platform["layers"][1]["name"], "os-packages");
+    let bundle = bench.path("bundle");
+    let image = bench.path("karisimbi-out/more");
+    run(tool("umoci")
+        .args(["unpack", "--image", &format!("{}:1.0.0", image.display())])
+        .arg(&bundle));
+    let root = bundle.join("rootfs");
+    let authorities =
+        std::fs::read_to_string(root.join("etc/ssl/certs/ca-certificates.crt")).unwrap();
+    let added = std::fs::read_to_string(&certificate).unwrap();
+    assert!(authorities.contains(added.trim_end()), "{added}");
+    assert!(root.join("usr/share/zoneinfo/US/Pacific").exists());
+    assert!(root.join("var/lib/dpkg/status.d/tzdata-legacy").exists());
+    // Other bytes of that layer are seen, too; --locked never writes.
+    let mut other = lock.clone();
+    let zeros = format!("sha256:{}", "0".repeat(64));
+    other["bases"]["static"]["platforms"]["linux/amd64"]["layers"][1]["diff_id"] = json!(zeros);
+    write(&bench.path("app/bases.lock"), other.to_string());
+    let (_, stderr) = fail(&mut bench.command(&["build", "app", "--offline"]));
+    assert!(stderr.contains("error[BASE-DRIFT]"), "{stderr}");
+    let layers = &mut other["bases"]["static"]["platforms"]["linux/amd64"]["layers"];
+    *layers = json!([]);
+    write(&bench.path("app/bases.lock"), other.to_string());
+    both(&mut bench.command(&["build", "app", "--offline", "--locked"]));
+    assert_eq!(
+        std::fs::read_to_string(bench.path("app/bases.lock")).unwrap(),
+        other.to_string()
+    );
+    both(&mut bench.command(&["build", "app", "--offline"]));
+    assert_eq!(super::read_lock(&bench.path("app/bases.lock")), lock);
+    std::fs::remove_file(bench.path("app/deployment.yaml")).unwrap();
+    std::fs::remove_file(bench.path("app/bases.lock")).unwrap();
 }
 
 fn drift_is_refused(assembled: &Assembled) {

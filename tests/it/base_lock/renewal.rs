@@ -94,6 +94,47 @@ fn names_are_listed_with_what_they_stand_for_here() {
 }
 
 #[test]
+fn a_published_base_is_what_its_short_name_stands_for() {
+    let world = World::new();
+    let image = format!("{}/static:latest", world.project());
+    let args = [
+        "build",
+        "embedded:static",
+        "--platform",
+        "linux/amd64,linux/arm64",
+    ];
+    let (stdout, stderr) = both(world.base(&args).args(["-t", &image, "--push"]));
+    let digest = stdout.trim_end().rsplit('@').next().unwrap().to_owned();
+    assert!(
+        stdout.starts_with(&format!("{}/static@sha256:", world.project())),
+        "{stdout}"
+    );
+    assert_eq!(
+        stderr
+            .lines()
+            .filter(|line| line.starts_with("image "))
+            .count(),
+        3,
+        "{stderr}"
+    );
+    let (_, stderr) = both(&mut world.build_on("static", &["--platform", "linux/arm64"]));
+    assert!(
+        stderr.contains(&format!("just now, {image}@{digest}").replace(":latest", "")),
+        "{stderr}"
+    );
+    // The same image under its own name.
+    let (_, stderr) = both(&mut world.build_on("embedded:static", &[]));
+    assert!(stderr.contains("reused   files"), "{stderr}");
+    let two = ["-o", "oci:a:v1", "-o", "oci:a:v1"];
+    let (exit, stderr) = fail(
+        world
+            .base(&["build", "embedded:static", "static"])
+            .args(two),
+    );
+    assert_eq!(exit, 2, "{stderr}");
+}
+
+#[test]
 fn what_is_missing_or_can_not_be_assembled_is_said() {
     let world = World::new();
     for (args, code, text) in [
