@@ -57,11 +57,15 @@ pub(super) fn run(
         source,
     };
     let (plain, confinement) = (step.command(slot.folder()), step.confinement(slot.folder()));
-    let confined = sandbox.confine(&plain, &confinement);
+    let confined = sandbox
+        .clone()
+        .without_input()
+        .confine(&plain, &confinement);
     let mut command = confined.map_err(PipelineError::part)?;
     command
-        // The lock's (empty) file as stdin: should this process be killed, its orphan keeps the
-        // lock until it ends, so that no other build reads what it is still writing.
+        // The lock's (empty) file as stdin: should this process be killed, the sandbox's supervisor
+        // (without a sandbox the orphan itself) keeps the lock until all have ended, so that no
+        // other build reads what they are still writing. The program can't open the lock.
         .stdin(slot.lock.share().map_err(unable)?)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

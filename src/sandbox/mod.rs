@@ -149,12 +149,22 @@ impl Default for Limits {
     }
 }
 
+/// What the program's standard input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    /// The one that the caller sets.
+    Passed,
+    /// Empty.
+    Nothing,
+}
+
 /// The box.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     launcher: Launcher,
     policy: Policy,
     limits: Limits,
+    input: Input,
     probe: Arc<OnceLock<Probe>>,
     noticed: Arc<AtomicBool>,
 }
@@ -166,6 +176,7 @@ impl Sandbox {
             launcher,
             policy,
             limits: Limits::default(),
+            input: Input::Passed,
             probe: Arc::default(),
             noticed: Arc::default(),
         }
@@ -175,6 +186,13 @@ impl Sandbox {
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// The same box for programs that read nothing: standard input is the supervisor's alone.
+    #[must_use]
+    pub fn without_input(mut self) -> Self {
+        self.input = Input::Nothing;
         self
     }
 
@@ -277,6 +295,7 @@ impl Sandbox {
             parent: std::process::id(),
             level: probe.level,
             limits: self.limits,
+            input: self.input,
             confinement: confinement.clone(),
             command: std::iter::once(program)
                 .chain(command.get_args().map(ToOwned::to_owned))

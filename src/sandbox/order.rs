@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Confinement, Level, Limits, NetworkAccess};
+use super::{Confinement, Input, Level, Limits, NetworkAccess};
 
 /// The first argument of each part of the launcher.
 pub(super) const SUPERVISE: &str = "__launch";
@@ -19,6 +19,7 @@ pub(super) struct Order {
     pub(super) parent: u32,
     pub(super) level: Level,
     pub(super) limits: Limits,
+    pub(super) input: Input,
     pub(super) confinement: Confinement,
     /// The program and its arguments; never empty.
     pub(super) command: Vec<OsString>,
@@ -35,6 +36,9 @@ impl Order {
         put("--processes", self.limits.processes.to_string().as_ref());
         if let Some(time) = self.limits.time {
             put("--milliseconds", time.as_millis().to_string().as_ref());
+        }
+        if self.input == Input::Nothing {
+            put("--input", "nothing".as_ref());
         }
         if self.confinement.network == NetworkAccess::Allowed {
             put("--network", "allowed".as_ref());
@@ -56,6 +60,7 @@ impl Order {
             parent: 0,
             level: Level::Full,
             limits: Limits::default(),
+            input: Input::Passed,
             confinement: Confinement::default(),
             command: Vec::new(),
         };
@@ -87,6 +92,7 @@ impl Order {
             "--disk" => self.limits.disk = number()?,
             "--processes" => self.limits.processes = small()?,
             "--milliseconds" => self.limits.time = Some(Duration::from_millis(number()?)),
+            "--input" => self.input = Input::Nothing,
             "--network" => self.confinement.network = NetworkAccess::Allowed,
             "--read" => self.confinement.read.push(PathBuf::from(value)),
             "--write" => self.confinement.write.push(PathBuf::from(value)),
@@ -116,6 +122,7 @@ mod tests {
                 processes: 12,
                 time: Some(Duration::from_millis(1500)),
             },
+            input: Input::Nothing,
             confinement: Confinement {
                 read: vec!["/a b".into(), OsString::from_vec(vec![b'/', 0xff]).into()],
                 write: vec!["--".into()],

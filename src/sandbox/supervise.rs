@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use nix::unistd::Pid;
 use super::launch::{FAILED, say};
 use super::order::{ENTER, Order};
 use super::watch::{Watch, children};
-use super::{STOPPED, privileges};
+use super::{Input, STOPPED, privileges};
 
 /// Milliseconds between two looks at the limits: ten thousand processes start in a third of a
 /// second.
@@ -104,9 +104,12 @@ fn follow(order: &Order, launcher: &OsStr, signals: &SignalFd) -> io::Result<End
     if !parent_lives(order) {
         return Ok(End::Signal(Signal::SIGTERM));
     }
-    let program = Command::new(launcher)
-        .args(inner.arguments(ENTER))
-        .spawn()?;
+    let mut program = Command::new(launcher);
+    program.args(inner.arguments(ENTER));
+    if order.input == Input::Nothing {
+        program.stdin(Stdio::null());
+    }
+    let program = program.spawn()?;
     let program = Pid::from_raw(i32::try_from(program.id()).map_err(io::Error::other)?);
     loop {
         let mut waiting = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];

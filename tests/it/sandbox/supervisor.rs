@@ -92,6 +92,24 @@ fn files_that_were_open_outside_are_closed() {
 }
 
 #[test]
+fn a_lock_that_the_supervisor_holds_is_not_the_programs() {
+    let mut rig = Rig::new(User::Root);
+    let lock = rig.path("lock");
+    std::fs::write(&lock, "").expect("a file");
+    for (nothing, expected) in [(false, lock.to_str().expect("UTF-8")), (true, "/dev/null")] {
+        if nothing {
+            rig.sandbox = rig.sandbox.without_input();
+        }
+        let output = rig
+            .command("/bin/readlink", &["/proc/self/fd/0"])
+            .stdin(std::fs::File::open(&lock).expect("the lock"))
+            .output()
+            .expect("the launcher");
+        assert_eq!(said(&output).trim_end(), expected);
+    }
+}
+
+#[test]
 fn typed_arguments_are_no_order() {
     for args in [
         vec!["__launch"],
