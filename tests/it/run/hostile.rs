@@ -294,58 +294,65 @@ fn cases() -> Vec<(&'static str, Fate, Vec<Vec<Member>>)> {
 }
 
 #[test]
-fn nothing_leaves_the_folder() {
-    for way in [Way::Namespaces, Way::User] {
-        let passwd = std::fs::read("/etc/passwd").expect("a file");
-        let mut judged = 0;
-        for (name, fate, layers) in cases() {
-            let rig = Rig::new(way);
-            let outside = rig.folder().join("outside");
-            std::fs::create_dir(&outside).expect("a folder");
-            rig.write("outside/witness", "as it was");
-            let mode = if way == Way::User { "1001:1001" } else { "0:0" };
-            crate::support::run(
-                std::process::Command::new("chown")
-                    .args(["-R", mode])
-                    .arg(&outside),
-            );
-            let before = snapshot(&outside);
-            let place = outside.display().to_string();
-            for mut members in layers {
-                for member in &mut members {
-                    member.link = member.link.replace("{W}", &place);
-                    if let Ok(text) = String::from_utf8(member.name.clone()) {
-                        member.name = text.replace("{W}", &place).into_bytes();
-                    }
+fn nothing_leaves_the_folder_as_root() {
+    nothing_leaves(Way::Namespaces);
+}
+
+#[test]
+fn nothing_leaves_the_folder_as_a_user() {
+    nothing_leaves(Way::User);
+}
+
+fn nothing_leaves(way: Way) {
+    let passwd = std::fs::read("/etc/passwd").expect("a file");
+    let mut judged = 0;
+    for (name, fate, layers) in cases() {
+        let rig = Rig::new(way);
+        let outside = rig.folder().join("outside");
+        std::fs::create_dir(&outside).expect("a folder");
+        rig.write("outside/witness", "as it was");
+        let mode = if way == Way::User { "1001:1001" } else { "0:0" };
+        crate::support::run(
+            std::process::Command::new("chown")
+                .args(["-R", mode])
+                .arg(&outside),
+        );
+        let before = snapshot(&outside);
+        let place = outside.display().to_string();
+        for mut members in layers {
+            for member in &mut members {
+                member.link = member.link.replace("{W}", &place);
+                if let Ok(text) = String::from_utf8(member.name.clone()) {
+                    member.name = text.replace("{W}", &place).into_bytes();
                 }
-                rig.add_layer(members);
             }
-            let output = rig.run(&["exit=7"]).output().expect("a run");
-            let text = shown(&output);
-            let expected = match fate {
-                Runs => 7,
-                Refused => 125,
-            };
-            assert_eq!(
-                output.status.code(),
-                Some(expected),
-                "{name}, {way:?}: {text}"
-            );
-            if fate == Refused {
-                assert!(text.contains("error["), "{name}: {text}");
-            }
-            assert_eq!(snapshot(&outside), before, "{name}, {way:?}");
-            assert_eq!(
-                std::fs::read("/etc/passwd").expect("a file"),
-                passwd,
-                "{name}"
-            );
-            no_rights(&rig.cache());
-            rig.nothing_stays();
-            judged += 1;
+            rig.add_layer(members);
         }
-        assert!(judged >= 40, "{judged} layers");
+        let output = rig.run(&["exit=7"]).output().expect("a run");
+        let text = shown(&output);
+        let expected = match fate {
+            Runs => 7,
+            Refused => 125,
+        };
+        assert_eq!(
+            output.status.code(),
+            Some(expected),
+            "{name}, {way:?}: {text}"
+        );
+        if fate == Refused {
+            assert!(text.contains("error["), "{name}: {text}");
+        }
+        assert_eq!(snapshot(&outside), before, "{name}, {way:?}");
+        assert_eq!(
+            std::fs::read("/etc/passwd").expect("a file"),
+            passwd,
+            "{name}"
+        );
+        no_rights(&rig.cache());
+        rig.nothing_stays();
+        judged += 1;
     }
+    assert!(judged >= 40, "{judged} layers");
 }
 
 /// No file of the cache has a set-id bit, or is anything but a file, a folder or a link.

@@ -23,8 +23,14 @@ fn volumes_lie_where_they_are_told() {
                 &format!("{data}:/deep/er/in:ro"),
                 "-v",
                 &format!("{one}:/etc/one:ro"),
+                "-v",
+                &format!("{one}:/tmp/below/one"),
+                "-v",
+                &format!("{one}:/etc/hosts:ro"),
             ],
             &[
+                "read=/tmp/below/one",
+                "read=/etc/hosts",
                 "read=/app/file",
                 "write=/app/new",
                 "read=/deep/er/in/file",
@@ -40,6 +46,8 @@ fn volumes_lie_where_they_are_told() {
         assert_eq!(
             output.lines().collect::<Vec<_>>(),
             [
+                "read /tmp/below/one \"text\" ok",
+                "read /etc/hosts \"text\" ok",
                 "read /app/file \"text\" ok",
                 "write /app/new ok",
                 "read /deep/er/in/file \"text\" ok",
