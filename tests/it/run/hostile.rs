@@ -46,6 +46,7 @@ fn raw(name: &[u8], content: &str) -> Member {
 }
 
 /// Layers over a good one, and what becomes of them; `{W}` is a folder of this machine.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<(&'static str, Fate, Vec<Vec<Member>>)> {
     let nested = |depth: usize| ["n"].repeat(depth).join("/");
     vec![
@@ -363,12 +364,13 @@ fn no_rights(cache: &Path) {
         let kind = stat.file_type();
         assert!(
             kind.is_file() || kind.is_dir() || kind.is_symlink(),
-            "{path:?}"
+            "{}",
+            path.display()
         );
         if kind.is_symlink() {
             continue;
         }
-        assert_eq!(stat.permissions().mode() & 0o6000, 0, "{path:?}");
+        assert_eq!(stat.permissions().mode() & 0o6000, 0, "{}", path.display());
         if kind.is_dir() {
             let entries = std::fs::read_dir(&path).expect("a folder");
             open.extend(entries.map(|entry| entry.expect("an entry").path()));

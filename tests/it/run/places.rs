@@ -6,6 +6,7 @@ use super::rig::{Rig, Way, file, folder, link, member};
 use crate::support::{fail, run, shown, tool};
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn volumes_lie_where_they_are_told() {
     for way in Way::ALL {
         let rig = Rig::new(way);
