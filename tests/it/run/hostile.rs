@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use super::rig::{Member, Rig, Way, file, folder, hard_link, link, member};
-use crate::support::shown;
+use super::rig::{Member, Rig, Way, file, folder, hard_link, link, member, tar_of};
+use crate::support::{fail, shown};
 
 /// What becomes of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -354,6 +354,78 @@ fn nothing_leaves(way: Way) {
         judged += 1;
     }
     assert!(judged >= 40, "{judged} layers");
+}
+
+#[test]
+fn archives_that_lie_are_refused() {
+    let rig = Rig::new(Way::Namespaces);
+    let config = r#"{"os":"linux","architecture":"amd64","rootfs":{"diff_ids":[]}}"#;
+    let manifest = |config: &str, layers: &str| {
+        file(
+            "manifest.json",
+            &format!(r#"[{{"Config":"{config}","RepoTags":["a:1"],"Layers":[{layers}]}}]"#),
+        )
+    };
+    let good = file("config.json", config);
+    for (name, members, code) in [
+        ("nothing", vec![], "IMAGE-ARCHIVE"),
+        ("no list", vec![file("manifest.json", "{}")], "IMAGE-JSON"),
+        ("no image", vec![file("manifest.json", "[]")], "IMAGE-TAG"),
+        (
+            "a config outside",
+            vec![manifest("../../../etc/passwd", "")],
+            "IMAGE-ARCHIVE",
+        ),
+        (
+            "a config by a link",
+            vec![link("c", "/etc/passwd"), manifest("c", "")],
+            "IMAGE-ARCHIVE",
+        ),
+        (
+            "a layer outside",
+            vec![good.clone(), manifest("config.json", r#""/etc/passwd""#)],
+            "IMAGE-ARCHIVE",
+        ),
+        (
+            "a link to itself",
+            vec![
+                good.clone(),
+                link("l", "l"),
+                manifest("config.json", r#""l""#),
+            ],
+            "IMAGE-ARCHIVE",
+        ),
+        (
+            "a layer without a diff id",
+            vec![
+                good.clone(),
+                file("l", "x"),
+                manifest("config.json", r#""l""#),
+            ],
+            "RUN-IMAGE",
+        ),
+        (
+            "a config of another kind",
+            vec![file("config.json", "[]"), manifest("config.json", "")],
+            "IMAGE-JSON",
+        ),
+        (
+            "no program",
+            vec![good, manifest("config.json", "")],
+            "RUN-NOTHING",
+        ),
+    ] {
+        let path = rig.folder().join("archive.tar");
+        std::fs::write(&path, tar_of(&members)).expect("an archive");
+        let archive = format!("docker-archive:{}", path.display());
+        let (exit, stderr) = fail(rig.command().args(["run", &archive]));
+        assert_eq!(exit, 125, "{name}: {stderr}");
+        assert!(
+            stderr.contains(&format!("error[{code}]")),
+            "{name}: {stderr}"
+        );
+        rig.nothing_stays();
+    }
 }
 
 /// No file of the cache has a set-id bit, or is anything but a file, a folder or a link.

@@ -236,3 +236,31 @@ fn archives_of_docker_run() {
     assert_eq!(status.expect("a run").code(), Some(5));
     rig.nothing_stays();
 }
+
+#[test]
+fn a_full_disk_leaves_no_half_image() {
+    let rig = Rig::new(Way::Namespaces);
+    let cache = rig.cache();
+    std::fs::create_dir(&cache).expect("a folder");
+    run(std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+        .arg(&cache));
+    let output = rig.run(&["exit=0"]).output();
+    let list = |name: &str| -> Vec<_> {
+        let entries = std::fs::read_dir(cache.join(name));
+        entries.into_iter().flatten().collect()
+    };
+    let (roots, temporary) = (list("roots"), list("tmp"));
+    run(std::process::Command::new("umount").arg(&cache));
+    let text = shown(&output.expect("a run"));
+    assert!(text.contains("exit status: 125"), "{text}");
+    assert!(
+        text.contains("error[RUN-UNPACK]: the image can't be unpacked into"),
+        "{text}"
+    );
+    assert!(text.contains("No space left on device"), "{text}");
+    assert!(
+        roots.is_empty() && temporary.is_empty(),
+        "{roots:?} {temporary:?}"
+    );
+}
