@@ -43,7 +43,7 @@ enum Action {
     /// Remove layers, inputs, or both
     #[command(group = ArgGroup::new("what").required(true).multiple(true).args(["layers", "inputs", "all"]))]
     Clear {
-        /// Layers, their records and the outputs of steps
+        /// Layers, their records, unpacked images and the outputs of steps
         #[arg(long)]
         layers: bool,
         /// Clones and the caches of tools

@@ -29,6 +29,10 @@ pub fn volume(text: &str, current: &Path) -> Result<Volume, SettingsError> {
             "the place in the container is an absolute path below /",
         ));
     }
+    let own = ["/proc", "/dev", "/sys"];
+    if own.iter().any(|own| Path::new(target).starts_with(own)) {
+        return Err(refuse("/proc, /dev and /sys are the container's own"));
+    }
     if source.is_empty() {
         return Err(refuse("the folder here is missing"));
     }
@@ -118,6 +122,7 @@ mod tests {
             ("data:data", "absolute path"),
             ("data:/", "absolute path"),
             ("data:/a/../..", "absolute path"),
+            ("data:/dev/shm", "container's own"),
             ("missing:/data", "no such folder"),
             (":/data", "missing"),
         ] {

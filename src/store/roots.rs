@@ -13,6 +13,17 @@ use crate::digest::Digest;
 /// What an unpacked image was when it was whole.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct RootRecord {
+    #[serde(flatten)]
+    found: Found,
+    /// The boot of this machine that it was last known to be whole in. A power cut can leave files
+    /// without their contents under a final name, and writing everything out at once costs more
+    /// than counting once after the next start.
+    boot: String,
+}
+
+/// What is counted of a folder.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Found {
     entries: u64,
     bytes: u64,
 }
@@ -21,8 +32,8 @@ impl Store {
     /// The files of an image that was unpacked before; they count as used.
     pub fn unpacked(&self, key: &Digest) -> Option<PathBuf> {
         let folder = self.root_folder(key);
-        match sealed::read(&folder.join("record")) {
-            Ok(_) => {
+        match self.whole(&folder) {
+            Ok(()) => {
                 upkeep::touch(&folder);
                 Some(folder.join("root"))
             }
@@ -34,6 +45,23 @@ impl Store {
         }
     }
 
+    fn whole(&self, folder: &Path) -> Result<(), Broken> {
+        let record = record(folder)?;
+        let boot = boot();
+        if record.boot == boot && !boot.is_empty() {
+            return Ok(());
+        }
+        check(folder).map_err(Broken::Damaged)?;
+        let write = || -> io::Result<()> {
+            let found = record.found;
+            let json = serde_json::to_vec(&RootRecord { found, boot })?;
+            sealed::write(&self.scratch_path(), &folder.join("record"), &json)
+        };
+        // Counted again next time otherwise.
+        let _counted_again = write();
+        Ok(())
+    }
+
     /// Keeps the files in `folder/root`, a temporary folder of this store, as those of an image.
     ///
     /// # Errors
@@ -41,10 +69,10 @@ impl Store {
     pub fn keep_unpacked(&self, key: &Digest, folder: &Path) -> Result<PathBuf, StoreError> {
         let place = self.root_folder(key);
         let keep = || -> io::Result<()> {
-            let json = serde_json::to_vec(&count(&folder.join("root"))?)?;
+            let found = count(&folder.join("root"))?;
+            let boot = boot();
+            let json = serde_json::to_vec(&RootRecord { found, boot })?;
             sealed::write(&self.scratch_path(), &folder.join("record"), &json)?;
-            // A power cut must not leave files without their contents under a name that is final.
-            rustix::fs::syncfs(fs::File::open(folder)?.file())?;
             // What is there was damaged, or another process's.
             upkeep::remove(&place)?;
             fs::rename(folder, &place)
@@ -75,8 +103,7 @@ pub(super) fn check(folder: &Path) -> Result<(), String> {
         Broken::Missing => "it was never whole".to_owned(),
         Broken::Damaged(why) => why,
     };
-    let json = sealed::read(&folder.join("record")).map_err(damaged)?;
-    let record: RootRecord = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
+    let record = record(folder).map_err(damaged)?.found;
     let found = count(&folder.join("root")).map_err(|error| error.to_string())?;
     if found == record {
         return Ok(());
@@ -87,8 +114,20 @@ pub(super) fn check(folder: &Path) -> Result<(), String> {
     ))
 }
 
-fn count(root: &Path) -> io::Result<RootRecord> {
-    let mut record = RootRecord {
+fn record(folder: &Path) -> Result<RootRecord, Broken> {
+    let json = sealed::read(&folder.join("record"))?;
+    serde_json::from_slice(&json)
+        .map_err(|error| Broken::Damaged(format!("its record is none: {error}")))
+}
+
+/// Names the time since this machine was started; empty where the kernel does not say.
+fn boot() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    id.map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
+fn count(root: &Path) -> io::Result<Found> {
+    let mut record = Found {
         entries: 0,
         bytes: 0,
     };

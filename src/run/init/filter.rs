@@ -15,7 +15,7 @@ use seccompiler::{
 use crate::run::error::RunError;
 
 /// Refused with EPERM, whatever their arguments.
-pub(super) const REFUSED: [(&str, libc::c_long); 42] = [
+pub(super) const REFUSED: [(&str, libc::c_long); 41] = [
     ("acct", libc::SYS_acct),
     ("add_key", libc::SYS_add_key),
     ("bpf", libc::SYS_bpf),
@@ -31,7 +31,6 @@ pub(super) const REFUSED: [(&str, libc::c_long); 42] = [
     ("io_uring_register", libc::SYS_io_uring_register),
     ("io_uring_setup", libc::SYS_io_uring_setup),
     ("kcmp", libc::SYS_kcmp),
-    ("kexec_file_load", libc::SYS_kexec_file_load),
     ("kexec_load", libc::SYS_kexec_load),
     ("keyctl", libc::SYS_keyctl),
     ("lookup_dcookie", libc::SYS_lookup_dcookie),

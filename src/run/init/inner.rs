@@ -23,6 +23,8 @@ pub(super) fn run(file: &Path) -> Result<u8, RunError> {
     privileges::die_with_parent().map_err(|error| RunError::setup("PR_SET_PDEATHSIG", error))?;
     privileges::close_inherited().map_err(|error| RunError::setup("closing files", error))?;
     let spec = Spec::read(file)?;
+    // It holds the program's variables, which may be secrets; nobody else reads it.
+    fs_err::remove_file(file).map_err(|error| RunError::setup("the run's description", error))?;
     let signals = Signals::take().map_err(|error| RunError::setup("signals", error))?;
     let mut control = fs_err::OpenOptions::new()
         .read(true)

@@ -47,7 +47,7 @@ pub(super) const READ_ONLY: [&str; 5] = [
 ];
 
 /// Bytes of /tmp, and of /dev/shm.
-pub(super) const TMP_OPTIONS: &str = "mode=1777,size=1g";
+const TMP_OPTIONS: &str = "mode=1777,size=1g";
 pub(super) const SHM_OPTIONS: &str = "mode=1777,size=64m";
 
 fn step<E: Into<io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> RunError {
@@ -64,6 +64,7 @@ pub(super) fn own_namespace() -> Result<(), RunError> {
 /// The image's files, read only, with volumes and the files about names over them.
 pub(super) fn assemble(spec: &Spec) -> Result<Root, RunError> {
     let mut root = Root::mount(&spec.root).map_err(step("mounting the image"))?;
+    add_tmp(&root, spec)?;
     for volume in &spec.volumes {
         add_volume(&mut root, volume)?;
     }
@@ -81,6 +82,10 @@ pub(super) fn assemble(spec: &Spec) -> Result<Root, RunError> {
         let Some(source) = source.filter(|source| source.exists()) else {
             continue;
         };
+        let given = |volume: &Volume| volume.target.trim_matches('/') == name;
+        if spec.volumes.iter().any(given) {
+            continue;
+        }
         if let Ok(Some(_)) = root.tree.handle(name) {
             let place = root.place(name, Shape::File).map_err(step(name))?;
             bind(&source, &place).map_err(step(name))?;
@@ -161,27 +166,35 @@ fn unescape(text: &str) -> String {
     })
 }
 
-/// /proc, /dev and /tmp.
-pub(super) fn add_system(root: &Root, spec: &Spec) -> Result<(), RunError> {
-    let place = |name: &str| {
-        let handle = root.tree.handle(name).map_err(step(name))?;
-        handle.ok_or_else(|| RunError::Image {
-            image: spec.image.clone(),
-            why: format!("/{name} is a link to nothing"),
-        })
-    };
-    add_processes(root, &place("proc")?, spec.processes)?;
-    add_devices(root, &place("dev")?).map_err(step("mounting /dev"))?;
+/// A place that every container has.
+fn system_place(root: &Root, spec: &Spec, name: &str) -> Result<OwnedFd, RunError> {
+    let handle = root.tree.handle(name).map_err(step(name))?;
+    handle.ok_or_else(|| RunError::Image {
+        image: spec.image.clone(),
+        why: format!("/{name} is a link to nothing"),
+    })
+}
+
+fn add_tmp(root: &Root, spec: &Spec) -> Result<(), RunError> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    let tmp = place("tmp")?;
+    let place = system_place(root, spec, "tmp")?;
+    let options = Some(TMP_OPTIONS);
     mount(
         Some("tmpfs"),
-        &link_of(&tmp),
+        &link_of(&place),
         Some("tmpfs"),
         flags,
-        Some(TMP_OPTIONS),
+        options,
     )
     .map_err(step("mounting /tmp"))
+}
+
+/// /proc and /dev.
+pub(super) fn add_system(root: &Root, spec: &Spec) -> Result<(), RunError> {
+    let proc = system_place(root, spec, "proc")?;
+    add_processes(root, &proc, spec.processes)?;
+    let dev = system_place(root, spec, "dev")?;
+    add_devices(root, &dev).map_err(step("mounting /dev"))
 }
 
 /// A new /proc.

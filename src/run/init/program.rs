@@ -190,8 +190,39 @@ pub(super) fn explain(words: &[String], error: &io::Error) -> RunError {
             program,
             why: match error.raw_os_error() {
                 Some(nix::libc::ENOEXEC) => "it is no program for this processor".to_owned(),
+                Some(nix::libc::EACCES) => {
+                    "permission denied: its user may not, or the cache is on a noexec file system"
+                        .to_owned()
+                }
                 _ => error.to_string(),
             },
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_emulator_gets_the_program_or_the_scripts_interpreter() {
+        let found = || Found {
+            path: "/app/run".to_owned(),
+            name: "run".to_owned(),
+            args: vec!["a".to_owned()],
+        };
+        let script = ["/usr/bin/env", "python3 -I"].map(str::to_owned).to_vec();
+        for (script, args) in [
+            (None, vec!["-0", "run", "/app/run", "a"]),
+            (
+                Some(script),
+                vec!["/usr/bin/env", "python3 -I", "/app/run", "a"],
+            ),
+        ] {
+            let mut found = found();
+            emulate(&mut found, "/.karisimbi/qemu", script);
+            assert_eq!(found.path, "/.karisimbi/qemu");
+            assert_eq!(found.args, args);
+        }
     }
 }

@@ -142,7 +142,6 @@ fn mounts_of() -> Value {
         all.extend(options);
         json!({"destination": place, "type": "tmpfs", "source": "tmpfs", "options": all})
     };
-    let tmp: Vec<&str> = mounts::TMP_OPTIONS.split(',').collect();
     let mut shm: Vec<&str> = mounts::SHM_OPTIONS.split(',').collect();
     shm.push("noexec");
     json!([
@@ -153,7 +152,6 @@ fn mounts_of() -> Value {
         {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
          "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]},
         tmpfs("/dev/shm", &shm),
-        tmpfs("/tmp", &tmp),
     ])
 }
 

@@ -6,6 +6,7 @@ use super::rig::{Rig, Way, file, folder, link, member};
 use crate::support::{fail, run, shown, tool};
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn volumes_lie_where_they_are_told() {
     for way in Way::ALL {
         let rig = Rig::new(way);
@@ -23,8 +24,14 @@ fn volumes_lie_where_they_are_told() {
                 &format!("{data}:/deep/er/in:ro"),
                 "-v",
                 &format!("{one}:/etc/one:ro"),
+                "-v",
+                &format!("{one}:/tmp/below/one"),
+                "-v",
+                &format!("{one}:/etc/hosts:ro"),
             ],
             &[
+                "read=/tmp/below/one",
+                "read=/etc/hosts",
                 "read=/app/file",
                 "write=/app/new",
                 "read=/deep/er/in/file",
@@ -40,6 +47,8 @@ fn volumes_lie_where_they_are_told() {
         assert_eq!(
             output.lines().collect::<Vec<_>>(),
             [
+                "read /tmp/below/one \"text\" ok",
+                "read /etc/hosts \"text\" ok",
                 "read /app/file \"text\" ok",
                 "write /app/new ok",
                 "read /deep/er/in/file \"text\" ok",
@@ -226,4 +235,32 @@ fn archives_of_docker_run() {
         .status();
     assert_eq!(status.expect("a run").code(), Some(5));
     rig.nothing_stays();
+}
+
+#[test]
+fn a_full_disk_leaves_no_half_image() {
+    let rig = Rig::new(Way::Namespaces);
+    let cache = rig.cache();
+    std::fs::create_dir(&cache).expect("a folder");
+    run(std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+        .arg(&cache));
+    let output = rig.run(&["exit=0"]).output();
+    let list = |name: &str| -> Vec<_> {
+        let entries = std::fs::read_dir(cache.join(name));
+        entries.into_iter().flatten().collect()
+    };
+    let (roots, temporary) = (list("roots"), list("tmp"));
+    run(std::process::Command::new("umount").arg(&cache));
+    let text = shown(&output.expect("a run"));
+    assert!(text.contains("exit status: 125"), "{text}");
+    assert!(
+        text.contains("error[RUN-UNPACK]: the image can't be unpacked into"),
+        "{text}"
+    );
+    assert!(text.contains("No space left on device"), "{text}");
+    assert!(
+        roots.is_empty() && temporary.is_empty(),
+        "{roots:?} {temporary:?}"
+    );
 }

@@ -71,48 +71,36 @@ pub(super) fn member(name: &str, kind: u8, link: &str, mode: u32, content: &[u8]
 /// A tar of these members, unchecked.
 pub(super) fn tar_of(members: &[Member]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for member in members {
-        if member.name.len() > 100 {
-            push(&mut bytes, b"././@LongLink", b'L', "", 0o644, &member.name);
+    for given in members {
+        if given.name.len() > 100 {
+            let long = member("././@LongLink", b'L', "", 0o644, &given.name);
+            push(&mut bytes, &long);
         }
-        let Member {
-            name,
-            kind,
-            link,
-            mode,
-            content,
-        } = member;
-        push(
-            &mut bytes,
-            &name[..name.len().min(100)],
-            *kind,
-            link,
-            *mode,
-            content,
-        );
+        push(&mut bytes, given);
     }
     bytes.extend([0; 1024]);
     bytes
 }
 
-fn push(bytes: &mut Vec<u8>, name: &[u8], kind: u8, link: &str, mode: u32, content: &[u8]) {
+fn push(bytes: &mut Vec<u8>, member: &Member) {
     let mut header = tar::Header::new_gnu();
     let old = header.as_old_mut();
+    let name = &member.name[..member.name.len().min(100)];
     old.name[..name.len()].copy_from_slice(name);
-    old.linkname[..link.len()].copy_from_slice(link.as_bytes());
-    header.set_entry_type(tar::EntryType::new(kind));
-    header.set_mode(mode);
-    header.set_size(content.len() as u64);
+    old.linkname[..member.link.len()].copy_from_slice(member.link.as_bytes());
+    header.set_entry_type(tar::EntryType::new(member.kind));
+    header.set_mode(member.mode);
+    header.set_size(member.content.len() as u64);
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(1);
-    if kind == b'S' {
+    if member.kind == b'S' {
         // The real size of a sparse file.
         header.as_mut_bytes()[483..495].copy_from_slice(b"00000010000\0");
     }
     header.set_cksum();
     bytes.extend(header.as_bytes());
-    bytes.extend(content);
+    bytes.extend(&member.content);
     bytes.resize(bytes.len().next_multiple_of(512), 0);
 }
 
