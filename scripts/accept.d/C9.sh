@@ -177,8 +177,9 @@ for sdk_name in mcp1 mcp2 fastmcp; do
 done
 listens 'everything over HTTP' legacy http 13 /mcp "$NODE_BIN/mcp-server-everything" streamableHttp
 listens 'everything over SSE' legacy sse 13 /sse "$NODE_BIN/mcp-server-everything" sse
-listens 'go-memory over HTTP' modern http 9 /mcp "$KEPT/go/memory" -http 127.0.0.1:PORT
-listens 'go-memory, any path' modern http 9 / "$KEPT/go/memory" -http 127.0.0.1:PORT
+# Over HTTP it answers server/discover, and names versions that begin with initialize.
+listens 'go-memory over HTTP' legacy http 9 /mcp "$KEPT/go/memory" -http 127.0.0.1:PORT
+listens 'go-memory, any path' legacy http 9 / "$KEPT/go/memory" -http 127.0.0.1:PORT
 
 # A Host that the server does not know is its own mistake to name.
 foreign() {
@@ -210,8 +211,8 @@ image=oci:$WORK/out:memory
 build "$WORK/memory.digest" "$wrapper" --cache-dir "$WORK/cache" -o "$image" >/dev/null
 answers 'an image over stdio' modern stdio 9 --cache-dir "$WORK/cache" "$image"
 answers 'a source, built first' modern stdio 9 --cache-dir "$WORK/cache" "$wrapper"
-answers 'an image over HTTP' modern http 9 --cache-dir "$WORK/cache" --port 8080 "$image" -- -http 127.0.0.1:8080
-answers 'an image that exposes its port' modern http 9 --cache-dir "$WORK/cache" "$wrapper" \
+answers 'an image over HTTP' legacy http 9 --cache-dir "$WORK/cache" --port 8080 "$image" -- -http 127.0.0.1:8080
+answers 'an image that exposes its port' legacy http 9 --cache-dir "$WORK/cache" "$wrapper" \
   --set container.port=8080 -- -http 0.0.0.0:8080
 smoke 1 'a stdio server that was taken for a listener' 'hint: .*--transport stdio' \
   --cache-dir "$WORK/cache" --port 8080 "$image"

@@ -404,6 +404,8 @@ class Handler(BaseHTTPRequestHandler):
                              "error": {"code": -32000, "message": "Invalid Host: " + host}})
         elif self.kind == "moved" and self.path == "/mcp":
             self.reply(307, headers=[("Location", "/mcp/")])
+        elif self.kind == "moved-named" and self.path == "/mcp":
+            self.reply(308, headers=[("Location", f"http://{host}/elsewhere")])
         elif self.kind == "moved-away":
             self.reply(307, headers=[("Location", "http://elsewhere.example/mcp")])
         elif self.kind == "moved-round":

@@ -2,7 +2,6 @@
 
 mod place;
 
-use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,8 +74,9 @@ pub(super) struct Smoke {
     #[arg(long)]
     allow_noise: bool,
     /// Seconds for the first answer from the start, and for each one after it
-    #[arg(long, value_name = "SECONDS", default_value = "45")]
-    timeout: NonZeroU64,
+    #[arg(long, value_name = "SECONDS", default_value = "45",
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    timeout: u64,
     /// Network of the container: none has loopback only
     #[arg(long, value_enum, default_value_t)]
     network: Network,
@@ -124,7 +124,7 @@ impl Smoke {
             ));
         }
         let question = Question {
-            timeout: Duration::from_secs(self.timeout.get()),
+            timeout: Duration::from_secs(self.timeout),
             calls: self.calls()?,
             noise: if self.allow_noise {
                 NoisePolicy::Warn
@@ -237,7 +237,7 @@ impl Smoke {
     ) -> Result<Net, AnyError> {
         let mut network = settings::network(global.ca_file.as_deref(), reach, environment);
         // Our own deadlines are nearer.
-        let long = Duration::from_secs(self.timeout.get().saturating_add(60));
+        let long = Duration::from_secs(self.timeout + 60);
         network.patience = Patience {
             stall: long,
             commit: long,

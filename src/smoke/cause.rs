@@ -137,13 +137,16 @@ fn usage(lines: &[&str], status: Option<ExitStatus>) -> bool {
     usage && !crash && status.and_then(|status| status.code()).is_some()
 }
 
-/// `UPPER_CASE` words with an underscore.
+/// `UPPER_CASE` words with an underscore, and some without.
 fn variables(text: &str) -> BTreeSet<String> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     text.split(|c| !word(c))
         .filter(|name| name.len() >= 4 && name.chars().all(upper))
-        .filter(|name| name.trim_matches('_').contains('_'))
+        .filter(|name| {
+            let plain = ["TOKEN", "APIKEY", "SECRET", "PASSWORD"];
+            name.trim_matches('_').contains('_') || plain.contains(name)
+        })
         .filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase()))
         .map(str::to_owned)
         .collect()
@@ -255,6 +258,7 @@ mod tests {
                 "NOTION_TOKEN",
             ),
             ("ValueError: Missing API key", 1, ""),
+            ("TOKEN must be set", 1, "TOKEN"),
             ("BRAVE_API_KEY is not set", 1, "BRAVE_API_KEY"),
             (
                 "Please provide one of the following:\n  GITHUB_TOKEN\n  GITLAB_TOKEN (a token)",

@@ -11,7 +11,7 @@ use url::Url;
 use super::message::MAX_MESSAGE;
 use super::process::Process;
 use super::transport::Failure;
-use crate::net::{Net, NetError, shown_url};
+use crate::net::{Net, NetError, authority, shown_url};
 
 /// Pause between attempts to reach a server that is starting.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -115,11 +115,18 @@ impl Endpoint<'_> {
     }
 
     /// The address that a redirect names, if the request may be sent there as it is: the same
-    /// server, and a status that keeps method and body.
+    /// server, which knows itself by the `Host` that it was sent, and a status that keeps method
+    /// and body.
     pub(super) fn same_server(&self, status: u16, location: &str) -> Option<Url> {
-        let url = self.url.join(location).ok()?;
-        let same = url.origin() == self.url.origin() && url != self.url;
-        (same && [307, 308].contains(&status)).then_some(url)
+        let named = self.url.join(location).ok()?;
+        let host = self.host.as_ref().and_then(|host| host.to_str().ok());
+        let by_host = host == Some(authority(&named).as_str());
+        let same =
+            named.scheme() == self.url.scheme() && (by_host || named.origin() == self.url.origin());
+        let mut url = self.url.clone();
+        url.set_path(named.path());
+        url.set_query(named.query());
+        (same && url != self.url && [307, 308].contains(&status)).then_some(url)
     }
 
     /// The address, for messages.

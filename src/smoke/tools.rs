@@ -8,9 +8,12 @@ use serde_json::{Value, json};
 
 use super::SmokeError;
 use crate::digest::Digest;
+use crate::net::plain_words;
 
 /// Largest tools.json that is read.
 const MAX_FILE: u64 = 16 << 20;
+/// Names of one kind that a message shows.
+const SHOWN: usize = 20;
 
 /// A tool as `tools/list` describes it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -171,9 +174,18 @@ impl std::fmt::Display for Drift {
         let parts = parts
             .iter()
             .filter(|(_, names)| !names.is_empty())
-            .map(|(what, names)| format!("{what} {}", names.join(", ")));
+            .map(|(what, names)| format!("{what} {}", shown(names)));
         f.write_str(&parts.collect::<Vec<_>>().join("; "))
     }
+}
+
+/// The first names, which a server may have made long or fit to steer a terminal.
+fn shown(names: &[String]) -> String {
+    let mut words: Vec<String> = names.iter().take(SHOWN).map(|n| plain_words(n)).collect();
+    if names.len() > SHOWN {
+        words.push(format!("and {} more", names.len() - SHOWN));
+    }
+    words.join(", ")
 }
 
 #[cfg(test)]
@@ -236,6 +248,16 @@ mod tests {
             let drift = Declared::parse(file.as_bytes()).unwrap().drift(&tools);
             assert_eq!(drift.map(|d| d.to_string()).as_deref(), expected, "{file}");
         }
+        let many: Vec<Tool> = (10..40)
+            .map(|n| tool(&format!("t{n}\u{1b}[2J"), None, &json!({})))
+            .collect();
+        let drift = Declared::parse(b"[]")
+            .unwrap()
+            .drift(&many)
+            .unwrap()
+            .to_string();
+        assert!(drift.starts_with("added t10 [2J, t11 [2J, "), "{drift}");
+        assert!(drift.ends_with("t29 [2J, and 10 more"), "{drift}");
         for (file, why) in [
             ("{}", "is no list of tools"),
             ("[1]", "holds a tool without a name"),

@@ -135,7 +135,7 @@ fn silent(scene: &Scene, question: &Question) -> SmokeError {
     let spoke = scene.stdout.is_some_and(|(_, messages)| messages > 0);
     if !spoke && let Some(variables) = cause::demanded(&words, Some(status)) {
         return SmokeError::NeedsConfig {
-            variables,
+            variables: shown_names(&variables, question),
             declared: question.declared,
             evidence,
         };
@@ -163,7 +163,7 @@ fn refused(error: &RpcError, scene: &Scene, question: &Question) -> SmokeError {
         let modern = (-32029..=-32020).contains(&error.code);
         if !modern && let Some(variables) = cause::demanded(&words, None) {
             return SmokeError::NeedsConfig {
-                variables,
+                variables: shown_names(&variables, question),
                 declared: question.declared,
                 evidence: Box::new(scene.evidence(question)),
             };
@@ -198,6 +198,13 @@ pub(super) fn noise(noise: &Noise, rest: &'static str, question: &Question) -> S
         lines: noise.lines,
         rest,
     }
+}
+
+fn shown_names(names: &[String], question: &Question) -> Vec<String> {
+    names
+        .iter()
+        .map(|name| question.secrets.line(name))
+        .collect()
 }
 
 fn noise_text(line: &[u8], question: &Question) -> String {

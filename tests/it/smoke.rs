@@ -1,6 +1,7 @@
 //! `smoke` against servers that behave as they are told (scripts/tools/mcp-stub.py).
 
 mod http;
+mod images;
 mod stdio;
 mod tools;
 

@@ -15,10 +15,10 @@ use super::super::session::{host, with_context};
 use super::{Network, Smoke, Transport, usage};
 use crate::error::AnyError;
 use crate::image::Image;
-use crate::net::Reach;
+use crate::net::{Reach, authority, shown_url};
 use crate::pipeline::{Request, Session};
 use crate::progress::Verb;
-use crate::reference::ImageName;
+use crate::reference::{Host, ImageName};
 use crate::run::{self, NetworkMode, Port};
 use crate::settings;
 use crate::settings::env::Environment;
@@ -147,7 +147,14 @@ impl Asked<'_> {
             None => "",
         };
         self.say(&url, reason);
-        let reach = if global.offline {
+        let local = authority(&url)
+            .parse::<Host>()
+            .is_ok_and(|host| host.is_loopback());
+        if url.scheme() == "http" && !local {
+            let text = "plain HTTP: anyone on the way can read and change this".to_owned();
+            self.context.reporter.warn("SRV-NOTE", text);
+        }
+        let reach = if global.offline && !local {
             Reach::Offline
         } else {
             Reach::Online
@@ -316,7 +323,7 @@ impl Asked<'_> {
     }
 
     fn say(&self, url: &Url, reason: &str) {
-        let mut text = crate::net::shown_url(url);
+        let mut text = shown_url(url);
         if !reason.is_empty() {
             text = format!("{text}: {reason}");
         }

@@ -35,6 +35,8 @@ const ANSWER: &[Case<'_>] = &[
         &[LEGACY, "it lost its session once (404)"],
     ),
     ("moved", 0, &[LEGACY]),
+    // To the name of the Host header, which is none of the address.
+    ("moved-named", 0, &[LEGACY]),
     ("slow-listen", 0, &[LEGACY]),
     (
         "old-sse",
@@ -240,4 +242,26 @@ fn a_running_server_is_asked_at_its_address() {
     }
     let offline = finished(karisimbi().args(["--offline", "smoke", "http://h.example/mcp"]));
     check(&offline, ("offline", 2, &["error[NET-OFFLINE]"]));
+}
+
+#[test]
+fn an_interrupted_smoke_leaves_no_server() {
+    let port = free_port();
+    let mut command = smoke(
+        &["--port", &port.to_string()],
+        &["http", "silent", &port.to_string()],
+    );
+    let mut process = command.stderr(Stdio::null()).spawn().expect("smoke");
+    let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+    let wait = |wanted: bool| {
+        let started = Instant::now();
+        while listens() != wanted {
+            assert!(started.elapsed() < Duration::from_secs(30), "{wanted}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    wait(true);
+    process.kill().expect("a signal");
+    process.wait().expect("an end");
+    wait(false);
 }
