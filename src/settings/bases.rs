@@ -104,6 +104,22 @@ impl ChosenBases {
     }
 }
 
+/// The lock that a `deb:` name of the file carries counts from the file's folder, as its other
+/// paths do; one that was typed counts from the current folder.
+pub(super) fn anchored(
+    base: Option<String>,
+    typed: Option<&String>,
+    folder: &Path,
+) -> Option<String> {
+    let base = base?;
+    match (typed, base.split_once('@')) {
+        (None, Some((name, lock))) if name.starts_with("deb:") => {
+            Some(format!("{name}@{}", folder.join(lock).display()))
+        }
+        _ => Some(base),
+    }
+}
+
 fn mirrors(mirror: Option<String>, keyring: Option<PathBuf>) -> Mirrors {
     let none = mirror.as_deref() == Some("none");
     let here = |path: &str| Some(PathBuf::from(path)).filter(|path| path.exists());
