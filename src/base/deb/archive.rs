@@ -69,18 +69,8 @@ pub(super) fn load(
     earlier: &[LockedSource],
 ) -> Result<Vec<Loaded>, DebError> {
     let origins = mirror::origins(context.mirrors, suite)?;
-    let parts: Vec<Result<Option<Loaded>, DebError>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = origins
-            .iter()
-            .map(|origin| scope.spawn(|| load_part(context, origin, architectures, earlier)))
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| match thread.join() {
-                Ok(done) => done,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
+    let parts = side_by_side(&origins, |origin| {
+        load_part(context, origin, architectures, earlier)
     });
     let mut loaded = Vec::new();
     for part in parts {
@@ -90,6 +80,24 @@ pub(super) fn load(
         remember_date(context, part);
     }
     Ok(loaded)
+}
+
+/// One thread for each item; the results in the order of the items.
+fn side_by_side<I: Sync, T: Send>(items: &[I], work: impl Fn(&I) -> T + Sync) -> Vec<T> {
+    let work = &work;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = items
+            .iter()
+            .map(|item| scope.spawn(move || work(item)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| match thread.join() {
+                Ok(done) => done,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    })
 }
 
 /// What the indices of one architecture hold together.
@@ -115,11 +123,10 @@ fn load_part(
         let Some(suite) = open(context, origin, earlier)? else {
             return Ok(None);
         };
-        let indices: Result<Vec<_>, DebError> = architectures
-            .iter()
-            .map(|architecture| index(context, &suite, architecture))
-            .collect();
-        match indices {
+        let indices = side_by_side(architectures, |architecture| {
+            index(context, &suite, architecture)
+        });
+        match indices.into_iter().collect::<Result<Vec<_>, DebError>>() {
             // The mirror may have changed between the two files: one more time from the start.
             Err(DebError::Hash { .. }) if !again => again = true,
             Err(error) => return Err(error),

@@ -5,7 +5,6 @@
 //! NAME \t VERSION \t ARCH \t SIZE \t SHA256 \t FILENAME \t SOURCE \t DEPENDS \t PROVIDES \n   by name
 //! ```
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 
@@ -102,26 +101,21 @@ impl Index {
     /// # Errors
     /// The reader's; `InvalidData` for what no index holds.
     pub(super) fn read(packages: impl BufRead) -> io::Result<Self> {
-        let mut lines = BTreeMap::new();
+        let mut text = HEAD.to_owned();
+        let mut last = String::new();
+        let mut sorted = true;
         read_stanzas(packages, &mut |stanza| {
             let line = line_of(stanza)?;
             let entry = Entry::of(&line).ok_or_else(|| "a tab in a field".to_owned())?;
-            let name = entry.name.to_owned();
-            let older = lines.get(&name).is_some_and(|known: &String| {
-                Entry::of(known).is_some_and(|known| {
-                    version::compare(known.version, entry.version) != Ordering::Less
-                })
-            });
-            if !older {
-                lines.insert(name, line);
-            }
-            Ok(())
-        })?;
-        let mut text = HEAD.to_owned();
-        text.reserve(lines.values().map(|line| line.len() + 1).sum());
-        for line in lines.into_values() {
+            sorted &= *last < *entry.name;
+            entry.name.clone_into(&mut last);
             text.push_str(&line);
             text.push('\n');
+            Ok(())
+        })?;
+        // Debian sorts by the names of sources; sorted once, it is searched ever after.
+        if !sorted {
+            text = by_name(&text);
         }
         Self::from_text(text).ok_or_else(|| bad("it can't be searched"))
     }
@@ -182,6 +176,26 @@ impl Index {
             .flatten()
             .filter_map(|start| self.at(*start))
     }
+}
+
+/// The lines by name, and of each name the one with the highest version.
+fn by_name(text: &str) -> String {
+    let body = text.strip_prefix(HEAD).unwrap_or(text);
+    let mut entries: Vec<(&str, &str, &str)> = body
+        .split_terminator('\n')
+        .filter_map(|line| Entry::of(line).map(|entry| (entry.name, entry.version, line)))
+        .collect();
+    entries.sort_by(|left, right| {
+        let versions = || version::compare(right.1, left.1);
+        left.0.cmp(right.0).then_with(versions)
+    });
+    entries.dedup_by_key(|(name, ..)| *name);
+    let mut sorted = HEAD.to_owned();
+    for (_, _, line) in entries {
+        sorted.push_str(line);
+        sorted.push('\n');
+    }
+    sorted
 }
 
 #[cfg(test)]

@@ -152,3 +152,101 @@ fn dpkg_compares_versions_alike() {
         assert_eq!(ours, said, "{left} {right}");
     }
 }
+
+fn text(text: String) -> &'static str {
+    Box::leak(text.into_boxed_str())
+}
+
+/// A suite in which every package needs some of those behind it, by name, by version, as an
+/// alternative or as something that is provided.
+fn suite() -> Vec<Package> {
+    let mut random: u32 = 7;
+    let mut next = |below: usize| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 16) as usize % below
+    };
+    let count = 60;
+    (0..count)
+        .map(|index| {
+            let mut needs = Vec::new();
+            for _ in 0..1 + next(3) {
+                let other = index + 1 + next(20);
+                if other >= count {
+                    continue;
+                }
+                needs.push(match next(5) {
+                    0 => format!("p{other} (>= 1.{other})"),
+                    1 => format!("p{other} (<< 2) | nowhere"),
+                    2 => format!("nowhere | p{other}"),
+                    3 => format!("v{other}"),
+                    _ => format!("p{other}"),
+                });
+            }
+            let mut fields = format!("Provides: v{index}, w (= {index})");
+            if !needs.is_empty() {
+                fields.push_str("\nDepends: ");
+                fields.push_str(&needs.join(", "));
+            }
+            package(
+                text(format!("p{index}")),
+                text(format!("1.{index}-1")),
+                text(fields),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn apt_takes_the_same_packages() {
+    let mirror = Mirror::new(&suite());
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    write(
+        &folder.path().join("sources.list"),
+        format!("deb [trusted=yes] {} trixie main\n", mirror.url()),
+    );
+    // The machine's own hooks apply to private clients too.
+    write(
+        &folder.path().join("apt.conf"),
+        "#clear APT::Update::Post-Invoke-Success;\n#clear APT::Update::Post-Invoke;\n\
+         #clear DPkg::Post-Invoke;\n",
+    );
+    for name in ["lists/partial", "cache/archives/partial"] {
+        fs_err::create_dir_all(folder.path().join(name)).expect("a folder");
+    }
+    let apt = || {
+        let mut apt = tool("apt-get");
+        apt.env("LC_ALL", "C").args(["-q", "-c", &path("apt.conf")]);
+        for option in [
+            &format!("Dir::Etc::sourcelist={}", path("sources.list")),
+            "Dir::Etc::sourceparts=/dev/null",
+            "Dir::Etc::preferencesparts=/dev/null",
+            &format!("Dir::State::lists={}", path("lists")),
+            &format!("Dir::Cache={}", path("cache")),
+            "Dir::State::status=/dev/null",
+            "Dir::State::extended_states=/dev/null",
+            "APT::Architecture=amd64",
+            "APT::Sandbox::User=root",
+        ] {
+            apt.args(["-o", option]);
+        }
+        apt
+    };
+    run(apt().arg("update"));
+    for roots in [vec!["p0"], vec!["p1", "p2"], vec!["p5", "p9", "p13"]] {
+        let said = run(apt().args(["--simulate", "install"]).args(&roots));
+        // Inst p1 (1.1-1 Test:stable [amd64])
+        let mut theirs: Vec<String> = said
+            .lines()
+            .filter_map(|line| line.strip_prefix("Inst "))
+            .filter_map(|line| {
+                let (name, rest) = line.split_once(" (")?;
+                Some(format!("{name} {}", rest.split(' ').next()?))
+            })
+            .collect();
+        theirs.sort();
+        let ours = names(&Machine::of(&mirror).resolve(&roots).expect("packages"));
+        assert!(ours.len() > roots.len() + 3, "{ours:?}");
+        assert_eq!(ours, theirs, "{roots:?}");
+    }
+}
