@@ -190,7 +190,8 @@ fn by_name(text: &str) -> String {
         left.0.cmp(right.0).then_with(versions)
     });
     entries.dedup_by_key(|(name, ..)| *name);
-    let mut sorted = HEAD.to_owned();
+    let mut sorted = String::with_capacity(text.len());
+    sorted.push_str(HEAD);
     for (_, _, line) in entries {
         sorted.push_str(line);
         sorted.push('\n');

@@ -185,7 +185,10 @@ fn keys_of(certificate: &SignedPublicKey) -> Vec<Key> {
         .iter()
         .any(|signature| signature.verify_key(primary).is_ok());
     let direct = details.direct_signatures.iter().filter(|signature| {
-        strong(signature)
+        // Debian's say who may revoke, and nothing of what is asked here.
+        let speaks = signature.key_expiration_time().is_some() || signature.key_flags().sign();
+        speaks
+            && strong(signature)
             && signature.typ() == Some(SignatureType::Key)
             && signature.verify_key(primary).is_ok()
     });

@@ -169,7 +169,7 @@ fn suite() -> Vec<Package> {
     (0..count)
         .map(|index| {
             let mut needs = Vec::new();
-            for _ in 0..1 + next(3) {
+            for _ in 0..=next(3) {
                 let other = index + 1 + next(20);
                 if other >= count {
                     continue;
