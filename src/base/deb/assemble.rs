@@ -7,6 +7,7 @@ use fs_err as fs;
 use tempfile::TempDir;
 
 use super::config::{PACKAGES, Parts, RUNTIME, base_of};
+use super::extract::Memory;
 use super::merge::{Tree, extract_all};
 use super::python::{Compiler, tool_architecture};
 use super::sets::{PackageSet, Usr, usr};
@@ -115,11 +116,20 @@ impl Maker<'_> {
             suite, set, debs, ..
         } = self.ingredients;
         let usr = usr(suite)?;
-        let mut tree = Self::tree(debs, usr, &folder(scratch, "debs")?)?;
-        if let (PackageSet::Python { minor }, Bytecode::Ship) = (set, self.ingredients.bytecode) {
+        let minor = match (set, self.ingredients.bytecode) {
+            (PackageSet::Python { minor }, Bytecode::Ship) => Some(*minor),
+            _ => None,
+        };
+        let memory = match minor {
+            // The interpreter reads them from there.
+            Some(_) => Memory::none(),
+            None => Memory::new(),
+        };
+        let mut tree = Self::tree(debs, usr, &folder(scratch, "debs")?, &memory)?;
+        if let Some(minor) = minor {
             let tools = self.tools(usr, scratch)?;
             let compiler = Compiler {
-                minor: *minor,
+                minor,
                 sandbox: self.context.sandbox,
                 folder: &folder(scratch, "python")?,
             };
@@ -132,10 +142,15 @@ impl Maker<'_> {
         tree.finish()
     }
 
-    fn tree(debs: &[FetchedDeb], usr: Usr, folder: &Path) -> Result<Tree, AssembleError> {
+    fn tree(
+        debs: &[FetchedDeb],
+        usr: Usr,
+        folder: &Path,
+        memory: &Memory,
+    ) -> Result<Tree, AssembleError> {
         let mut debs = debs.to_vec();
         debs.sort_by(|a, b| a.package.cmp(&b.package));
-        Tree::of(extract_all(&debs, usr, folder)?)
+        Tree::of(extract_all(&debs, usr, folder, memory)?)
     }
 
     /// The tree whose interpreter runs here; none when it is the base's own.
@@ -160,7 +175,7 @@ impl Maker<'_> {
             );
             return Err(AssembleError::Interpreter { what, source: None });
         }
-        Self::tree(debs, usr, &folder(scratch, "tools")?).map(Some)
+        Self::tree(debs, usr, &folder(scratch, "tools")?, &Memory::none()).map(Some)
     }
 
     /// Refuses programs for another processor.

@@ -37,6 +37,11 @@ impl Memory {
         Self(AtomicUsize::new(MEMORY))
     }
 
+    /// None at all: the files are needed on disk.
+    pub(super) fn none() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+
     /// The size again when so much may be taken.
     fn take(&self, size: u64) -> Option<usize> {
         let size = usize::try_from(size).ok().filter(|_| size <= SMALL)?;

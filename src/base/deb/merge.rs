@@ -18,7 +18,8 @@ use crate::layer::{Content, Entry, EntryPath, Executable, LayerError, Node, Owne
 /// More decoders than this would need too much memory for their dictionaries (8 MiB each).
 const MAX_DECODERS: usize = 3;
 
-/// Reads packages, each into a folder of its own below `scratch`; the order is that of `debs`.
+/// Reads packages, each into a folder of its own below `scratch` as far as `memory` is used up;
+/// the order is that of `debs`.
 ///
 /// # Errors
 /// That of the first package that has one.
@@ -26,10 +27,10 @@ pub(super) fn extract_all(
     debs: &[FetchedDeb],
     usr: Usr,
     scratch: &Path,
+    memory: &Memory,
 ) -> Result<Vec<Extracted>, AssembleError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
-    let memory = Memory::new();
     // Large packages first, so that no thread is left with the largest alone.
     let mut order: Vec<usize> = (0..debs.len()).collect();
     order.sort_by_key(|index| std::cmp::Reverse(debs[*index].package.size));
@@ -39,7 +40,7 @@ pub(super) fn extract_all(
             let folder = scratch.join(index.to_string());
             let result = fs::create_dir(&folder)
                 .map_err(AssembleError::disk)
-                .and_then(|()| extract(&debs[*index], usr, &folder, &memory));
+                .and_then(|()| extract(&debs[*index], usr, &folder, memory));
             let failed = result.is_err();
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             done.insert(*index, result);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::config::with_packages;
+use super::extract::Memory;
 use super::merge::{Tree, extract_all};
 use super::sets::{FILTER_VERSION, Usr};
 use super::{AssembleError, FetchedDeb};
@@ -84,7 +85,7 @@ impl OsPackages {
             None => Usr::Split,
         };
         let mut tree = Tree::default();
-        let packages = Tree::of(extract_all(&self.debs, usr, folder)?)?;
+        let packages = Tree::of(extract_all(&self.debs, usr, folder, &Memory::new())?)?;
         for entry in packages.finish()? {
             if let Some(entry) = self.placed(entry)? {
                 tree.add(entry)?;
