@@ -76,10 +76,16 @@ pub enum BaseError {
     Image(#[from] ImageError),
     /// The error of a bases.lock.
     #[error(transparent)]
-    Lock(#[from] super::LockError),
+    Lock(Box<super::LockError>),
     /// The error of the store, the layer engine or a registry.
     #[error(transparent)]
     Source(AnyError),
+}
+
+impl From<super::LockError> for BaseError {
+    fn from(error: super::LockError) -> Self {
+        Self::Lock(Box::new(error))
+    }
 }
 
 fn listed(tried: &[String]) -> String {

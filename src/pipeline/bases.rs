@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::base::deb;
 use crate::base::lock::{BasesLock, LockedBase};
-use crate::base::lock_file::LockUse;
+use crate::base::lock_file::{LockPlace, LockUse};
 use crate::base::pin::What;
 use crate::base::{
     self, BaseContext, BaseError, BaseName, BaseOptions, Flavour, Locking, ManifestSource,
@@ -111,29 +111,17 @@ pub(super) fn resolve(
     session: &Session,
 ) -> Result<Bases, PipelineError> {
     let name = base_name(request, recipe)?;
-    let place = match &name {
-        BaseName::Deb {
-            lock: Some(path), ..
-        } => base::lock_file::LockPlace::Named(path.clone()),
-        _ => request.bases.lock.clone(),
-    };
-    let mut lock = LockUse::open(place).map_err(PipelineError::part)?;
-    if request.bases.locking == Locking::Locked {
-        lock = lock.read_only();
-    }
+    let lock = lock_of(&name, request)?;
     let authorities = authorities(request)?;
     with_bases(session, &request.bases, |context| {
         let platforms = &request.platforms;
         let mut pinned = pin::pin(&name, platforms, &lock, context).map_err(PipelineError::part)?;
         warn_of_age(&pinned, session);
-        let deb = match pinned.locked() {
-            Some(LockedBase::Deb(_)) => true,
-            _ if request.bases.os_packages.is_empty() => false,
-            _ => {
-                let name = name.to_string();
-                return Err(PipelineError::part(BaseError::OsPackages { name }));
-            }
-        };
+        let is_deb = matches!(pinned.locked(), Some(LockedBase::Deb(_)));
+        if !is_deb && !request.bases.os_packages.is_empty() {
+            let name = name.to_string();
+            return Err(PipelineError::part(BaseError::OsPackages { name }));
+        }
         let bases = pinned
             .bases(platforms, context)
             .map_err(PipelineError::part)?;
@@ -148,15 +136,7 @@ pub(super) fn resolve(
         }
         let mut extras = Vec::new();
         for target in &targets {
-            let mut layers = Vec::new();
-            if deb {
-                layers.extend(os_packages(&pinned, target, context)?);
-            }
-            if !authorities.is_empty() {
-                let layer = base::ca_layer(&target.base, &authorities, context.base);
-                layers.push(layer.map_err(PipelineError::part)?);
-            }
-            extras.push(layers);
+            extras.push(extra_layers(&pinned, target, &authorities, context)?);
         }
         Ok(Bases {
             targets,
@@ -165,6 +145,40 @@ pub(super) fn resolve(
             lock,
         })
     })
+}
+
+/// The lock of a build: the one that the base's name carries, else that of the settings.
+fn lock_of(name: &BaseName, request: &Request) -> Result<LockUse, PipelineError> {
+    let place = match name {
+        BaseName::Deb {
+            lock: Some(path), ..
+        } => match &request.bases.lock {
+            LockPlace::Clone(_) => LockPlace::Clone(path.clone()),
+            _ => LockPlace::Named(path.clone()),
+        },
+        _ => request.bases.lock.clone(),
+    };
+    let lock = LockUse::open(place).map_err(PipelineError::part)?;
+    Ok(match request.bases.locking {
+        Locking::Free => lock,
+        Locking::Locked => lock.read_only(),
+    })
+}
+
+/// What lies between a base and the application.
+fn extra_layers(
+    pinned: &Pinned,
+    target: &Target,
+    authorities: &[(String, Vec<u8>)],
+    context: &PinContext<'_>,
+) -> Result<Vec<Arc<dyn LayerSource>>, PipelineError> {
+    let mut layers = Vec::new();
+    layers.extend(os_packages(pinned, target, context)?);
+    if !authorities.is_empty() {
+        let layer = base::ca_layer(&target.base, authorities, context.base);
+        layers.push(layer.map_err(PipelineError::part)?);
+    }
+    Ok(layers)
 }
 
 impl Bases {
@@ -229,6 +243,9 @@ fn os_packages(
     let Some(LockedBase::Deb(locked)) = pinned.locked() else {
         return Ok(None);
     };
+    if locked.os_packages.is_empty() {
+        return Ok(None);
+    }
     let debs = assembled::os_packages(locked, &target.platform, context);
     let debs = debs.map_err(PipelineError::part)?;
     if debs.is_empty() {

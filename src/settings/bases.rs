@@ -9,6 +9,7 @@ use crate::base::{BaseName, BaseOptions, Flavour, Locking, ShortName};
 use crate::deployment::{self, Deployment, Found};
 use crate::error::AnyError;
 use crate::reference::Repository;
+use crate::source::scrub;
 
 use super::SettingsError;
 use super::choice::Settings;
@@ -64,14 +65,7 @@ impl ChosenBases {
             ],
             keys.registry,
         );
-        let mirror = shown.pick(
-            "mirror",
-            [
-                (flags.mirror.clone(), "--mirror"),
-                (variable("KARISIMBI_MIRROR"), "KARISIMBI_MIRROR"),
-            ],
-            keys.mirror,
-        );
+        let mirror = mirror(shown, flags, variable("KARISIMBI_MIRROR"));
         let flavour = match (flags.flavour, &keys.flavour) {
             (Some(flavour), _) => {
                 let text = match flavour {
@@ -102,6 +96,37 @@ impl ChosenBases {
             ca_certs: keys.ca_certs.iter().map(|path| folder.join(path)).collect(),
         })
     }
+}
+
+/// The lock that a `deb:` name of the file carries counts from the file's folder, as its other
+/// paths do; one that was typed counts from the current folder.
+pub(super) fn anchored(
+    base: Option<String>,
+    typed: Option<&String>,
+    folder: &Path,
+) -> Option<String> {
+    let base = base?;
+    match (typed, base.split_once('@')) {
+        (None, Some((name, lock))) if name.starts_with("deb:") => {
+            Some(format!("{name}@{}", folder.join(lock).display()))
+        }
+        _ => Some(base),
+    }
+}
+
+/// The mirror; its login, which no file may hold, is not shown.
+fn mirror(shown: &mut Settings<'_>, flags: &BaseFlags, variable: Option<String>) -> Option<String> {
+    let origins = [
+        (flags.mirror.clone(), "--mirror"),
+        (variable, "KARISIMBI_MIRROR"),
+    ];
+    for (value, origin) in origins {
+        if let Some(value) = value {
+            shown.put("mirror", &scrub(&value), origin);
+            return Some(value);
+        }
+    }
+    shown.deployment.bases.mirror.clone()
 }
 
 fn mirrors(mirror: Option<String>, keyring: Option<PathBuf>) -> Mirrors {

@@ -11,7 +11,7 @@ use crate::pipeline::{Request, Session};
 use crate::recipe::{Options, Revision, Specs};
 use crate::source::{GitSource, InvalidSource, SourceName, SourceTree, git};
 
-use super::bases::ChosenBases;
+use super::bases::{ChosenBases, anchored};
 use super::choice::{Chosen, Settings};
 use super::env::Environment;
 use super::{Flags, SettingsError, Trust, source_date_epoch};
@@ -310,22 +310,21 @@ fn assemble(
     };
     let epoch = source_date_epoch(environment)?;
     let chosen = Chosen::new(&mut shown, source.directory.as_deref(), flags)?;
-    let place = (source.lock, source.config_folder.as_path());
-    let bases = ChosenBases::new(&mut shown, &flags.bases, place, environment)?;
+    let folder = source.config_folder;
+    let bases = ChosenBases::new(
+        &mut shown,
+        &flags.bases,
+        (source.lock, &folder),
+        environment,
+    )?;
     exists(&source.tree, &chosen.directory, &source.identity)?;
     let revision_time = source.revision.as_ref().map(|revision| revision.time);
     shown.put_created(epoch, revision_time);
     shown.put("source", &source.identity, &source.origin);
     shown.put_rest();
     let settings = shown.shown;
-    let Chosen {
-        directory,
-        recipe,
-        base,
-        platforms,
-        entrypoint,
-    } = chosen;
-    let language = recipe
+    let language = chosen
+        .recipe
         .clone()
         .or_else(|| deployment.repo_type.map(|t| t.recipe().to_owned()));
     Ok(Request {
@@ -333,18 +332,18 @@ fn assemble(
         identity: source.identity,
         url: source.url,
         folder_name: source.folder_name,
-        recipe,
-        base,
+        recipe: chosen.recipe,
+        base: anchored(chosen.base, flags.base.as_ref(), &folder),
         flavour: bases.flavour,
         bases: bases.options,
         ca_certs: bases.ca_certs,
-        platforms,
+        platforms: chosen.platforms,
         options: Options {
             name: deployment.name,
             version: deployment.version,
             repository: source.repository,
-            directory,
-            entrypoint,
+            directory: chosen.directory,
+            entrypoint: chosen.entrypoint,
             args: deployment.container.args,
             env: deployment.container.env.into_iter().collect(),
             port: deployment.container.port,

@@ -222,6 +222,29 @@ fn short_names_lead_on_and_say_why() {
 }
 
 #[test]
+fn settings_of_bases_say_where_they_come_from_and_no_password() {
+    let bench = Bench::new();
+    deployment(
+        &bench,
+        "base_registry: h.example/file\nmirror: https://file.example/debian\n",
+    );
+    let mut plan = bench.command(&["plan", "app", "--format", "json"]);
+    plan.args(["--entrypoint", "/app/program", "--flavour", "distroless"])
+        .env("KARISIMBI_MIRROR", "https://me:hunter2@m.example/debian");
+    let plan = run(&mut plan);
+    assert!(!plan.contains("hunter2"), "{plan}");
+    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    let origin = |key: &str| {
+        let mut settings = plan["settings"].as_array().unwrap().iter();
+        let found = settings.find(|setting| setting["key"] == key).unwrap();
+        found["origin"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(origin("mirror"), "KARISIMBI_MIRROR");
+    assert_eq!(origin("base_flavour"), "--flavour");
+    assert_eq!(origin("base_registry"), "deployment.yaml:3:16");
+}
+
+#[test]
 fn the_embedded_base_is_the_default_and_has_no_packages() {
     let bench = Bench::new();
     let build = [
