@@ -242,10 +242,6 @@ fn images_of_other_tools_are_refused() {
             &["oci:out:v1", "--base", "embedded:static", "--push"],
             "USE-PUSH",
         ),
-        (
-            &["docker-archive:x", "--base", "embedded:static"],
-            "OUT-TRANSPORT",
-        ),
     ] {
         let mut command = bench.command(&["rebase"]);
         let (exit, stderr) = fail(command.args(arguments));
