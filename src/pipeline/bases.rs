@@ -29,10 +29,6 @@ use super::{PipelineError, Prepared, Request, Session};
 const PEM_LIMIT: u64 = 1 << 20;
 /// Where Node looks for authorities beside its own.
 const NODE_CERTS: &str = "NODE_EXTRA_CA_CERTS";
-/// Where our bases keep the authorities.
-const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// Where bases have Node.
-const NODE: [&str; 3] = ["usr/local/bin/node", "usr/bin/node", "nodejs/bin/node"];
 
 /// The base of a build, resolved for each of its platforms.
 pub(super) struct Bases {
@@ -193,12 +189,14 @@ impl Bases {
     pub(super) fn add_to(&self, plan: &mut Plan, request: &Request) {
         for (image, extras) in plan.images.iter_mut().zip(&self.extras) {
             image.layers.splice(0..0, extras.iter().cloned());
-            let has = |path: &&str| image.target.facts.entries.contains_key(*path);
+            let facts = &image.target.facts;
             // Node reads its own list of authorities and no file of the system.
-            if !request.ca_certs.is_empty() && NODE.iter().any(has) {
+            if let (false, Some(_), Some(bundle)) =
+                (request.ca_certs.is_empty(), &facts.node, &facts.ca_bundle)
+            {
                 let env = &mut image.runtime.env;
                 env.entry(NODE_CERTS.to_owned())
-                    .or_insert_with(|| CA_BUNDLE.to_owned());
+                    .or_insert_with(|| bundle.clone());
             }
         }
     }

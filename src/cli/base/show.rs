@@ -10,6 +10,7 @@ use crate::base::lock::{LockedBase, LockedDeb};
 use crate::base::{self, Base, BaseFacts, BaseName, Pinned, eol, pin};
 use crate::cli::output::Format;
 use crate::cli::{Global, Outcome, output};
+use crate::image::target::{Node, Os, Python};
 use crate::layer::Descriptor;
 use crate::pipeline::PipelineError;
 use crate::platform::Platform;
@@ -50,7 +51,13 @@ struct Shown<'a> {
 
 #[derive(Debug, Serialize)]
 struct ShownFacts<'a> {
+    runtimes: String,
     libc: Option<String>,
+    python: Option<&'a Python>,
+    node: Option<&'a Node>,
+    os: Option<&'a Os>,
+    shell: Option<&'a str>,
+    ca_bundle: Option<&'a str>,
     users: &'a std::collections::BTreeMap<u32, String>,
     entries: usize,
 }
@@ -94,7 +101,13 @@ impl Show {
             supported_until: eol::until(&self.name).map(|day| day.to_string()),
             locked: pinned.locked(),
             facts: ShownFacts {
+                runtimes: facts.runtimes(),
                 libc: facts.libc.as_ref().map(ToString::to_string),
+                python: facts.python.as_ref(),
+                node: facts.node.as_ref(),
+                os: facts.os.as_ref(),
+                shell: facts.shell.as_deref(),
+                ca_bundle: facts.ca_bundle.as_deref(),
                 users: &facts.users,
                 entries: facts.entries.len(),
             },
@@ -124,7 +137,11 @@ fn text(shown: &Shown<'_>) -> String {
         );
     }
     let facts = &shown.facts;
-    line("libc", facts.libc.as_deref().unwrap_or("none"));
+    if let Some(os) = facts.os {
+        line("system", &os.name);
+    }
+    line("runtimes", &facts.runtimes);
+    line("shell", facts.shell.unwrap_or("none"));
     let users: Vec<String> = facts
         .users
         .iter()
