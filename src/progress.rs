@@ -110,7 +110,7 @@ pub trait Reporter: Send + Sync {
 pub struct Meter<'a> {
     reporter: &'a dyn Reporter,
     name: String,
-    total: Option<u64>,
+    total: Option<AtomicU64>,
     started: Instant,
     done: AtomicU64,
     /// Milliseconds after the start from which the next event may be sent.
@@ -127,10 +127,17 @@ impl<'a> Meter<'a> {
         Self {
             reporter,
             name: name.into(),
-            total,
+            total: total.map(AtomicU64::new),
             started: Instant::now(),
             done: AtomicU64::new(0),
             next: AtomicU64::new(Self::SILENCE),
+        }
+    }
+
+    /// So much more is to be done than was known before; nothing when the whole is not known.
+    pub fn expect(&self, more: u64) {
+        if let Some(total) = &self.total {
+            total.fetch_add(more, Ordering::Relaxed);
         }
     }
 
@@ -154,11 +161,12 @@ impl<'a> Meter<'a> {
                 .compare_exchange(next, later, order, order)
                 .is_ok()
         {
+            let total = self.total.as_ref().map(|total| total.load(order));
             self.reporter.event(Event::Progress {
                 name: self.name.clone(),
                 // What is read twice counts twice.
-                done: self.total.map_or(done, |total| done.min(total)),
-                total: self.total,
+                done: total.map_or(done, |total| done.min(total)),
+                total,
             });
         }
     }

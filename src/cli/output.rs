@@ -116,6 +116,10 @@ impl Terminal {
                 active.len() - 1
             });
         if let Some((_, bar)) = active.get(index) {
+            // More may have been found since.
+            if let Some(total) = total {
+                bar.set_length(total);
+            }
             bar.set_position(done);
         }
     }

@@ -19,7 +19,7 @@ pub use git::Revision;
 pub use url::{GitSource, SourceName};
 pub use walk::{MAX_DEPTH, MAX_FILES, MAX_PATH};
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -132,23 +132,34 @@ impl SourceTree {
     ) -> Result<Self, SourceError> {
         let folder = walk::open_root(root)?;
         let cache = store.and_then(|store| StatCache::start(store, root));
-        let found = walk::walk(&folder, &walk::excluded_below(root, exclude))?;
         let clock = cache.as_ref().map(StatCache::clock);
-        let mut hashed = digests(&folder, &found, cache)?;
+        let scanned = scan(
+            &folder,
+            &walk::excluded_below(root, exclude),
+            cache.as_ref(),
+        )?;
+        if let Some(cache) = cache {
+            let new = scanned.iter().filter(|(found, _)| found.is_new());
+            let learnt = new.filter(|(_, hashed)| hashed.is_some()).count();
+            let sound = scanned.iter().filter_map(|(found, hashed)| {
+                let (stat, digest) = hashed.as_ref()?.as_ref().ok()?;
+                Some((found.path.as_slice(), stat, digest))
+            });
+            cache.finish(sound, learnt);
+        }
         let mut tree = Self {
             root: root.to_owned(),
             exclude: exclude.to_vec(),
-            files: Vec::new(),
+            files: Vec::with_capacity(scanned.len()),
             refused: Vec::new(),
         };
-        for Found { path, kind } in &found {
-            let hashed = hashed.remove(path.as_slice());
+        for (Found { path, kind }, hashed) in scanned {
             let stamp = clock
                 .as_ref()
-                .and_then(|clock| stamp(clock, kind, hashed.as_ref()));
-            match member(path, kind, hashed) {
+                .and_then(|clock| stamp(clock, &kind, hashed.as_ref()));
+            match member(&path, &kind, hashed) {
                 Ok(file) => tree.files.push(TreeFile { stamp, ..file }),
-                Err(refused) => tree.refused.push((path.clone(), refused)),
+                Err(refused) => tree.refused.push((path, refused)),
             }
         }
         Ok(tree)
@@ -182,7 +193,7 @@ impl SourceTree {
     }
 
     /// The paths below the root of what was asked to be left out.
-    pub(crate) fn left_out(&self) -> std::collections::BTreeSet<Vec<u8>> {
+    pub(crate) fn left_out(&self) -> BTreeSet<Vec<u8>> {
         walk::excluded_below(&self.root, &self.exclude)
     }
 
@@ -293,49 +304,39 @@ pub(crate) fn is_under(path: &[u8], under: &[u8]) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
-/// The digests of all files below [`FILE_LIMIT`], from the stat cache or from their bytes.
-fn digests<'f>(
+/// Everything below a folder, sorted by path; files below [`FILE_LIMIT`] with their digests, from
+/// the stat cache or from their bytes.
+fn scan(
     folder: &OwnedFd,
-    found: &'f [Found],
-    cache: Option<StatCache<'_>>,
-) -> Result<BTreeMap<&'f [u8], Hashed>, SourceError> {
-    let mut hashed = BTreeMap::new();
-    let mut unknown = Vec::new();
-    let mut bytes = 0;
-    for Found { path, kind } in found {
-        let FoundKind::File { stat, device } = kind else {
-            continue;
-        };
-        let known = cache
-            .as_ref()
-            .and_then(|cache| cache.digest(path, stat, *device));
-        match known {
-            Some(digest) => {
-                hashed.insert(path.as_slice(), Ok((*stat, digest)));
-            }
-            None if stat.size >= FILE_LIMIT => {}
-            None => {
-                bytes += stat.size;
-                unknown.push(path.as_slice());
-            }
-        }
-    }
+    excluded: &BTreeSet<Vec<u8>>,
+    cache: Option<&StatCache<'_>>,
+) -> Result<Vec<(Found, Option<Hashed>)>, SourceError> {
     let reporter: &dyn Reporter = match &cache {
         Some(cache) => cache.reporter(),
         None => &Silent,
     };
-    let meter = Meter::new(reporter, "hash the source", Some(bytes));
-    let results = hash::hash_all(folder, &unknown, &meter)?;
-    drop(meter);
-    hashed.extend(unknown.iter().copied().zip(results));
-    if let Some(cache) = cache {
-        let sound = hashed.iter().filter_map(|(path, hashed)| {
-            let (stat, digest) = hashed.as_ref().ok()?;
-            Some((*path, stat, digest))
-        });
-        cache.finish(sound, unknown.len());
-    }
-    Ok(hashed)
+    let meter = Meter::new(reporter, "hash the source", Some(0));
+    let (found, hashed) = hash::while_finding(folder, &meter, |name| {
+        walk::walk(folder, excluded, &mut |path, stat, device| {
+            let known = cache.and_then(|cache| cache.digest(path, stat, device));
+            if known.is_none() && stat.size < FILE_LIMIT {
+                meter.expect(stat.size);
+                name(path);
+            }
+            known
+        })
+    })?;
+    let mut hashed = hashed.into_iter().peekable();
+    let with_digest = found.into_iter().map(|found| {
+        let fresh = hashed.next_if(|(path, _)| *path == found.path);
+        let outcome = match (&found.kind, fresh) {
+            (_, Some((_, outcome))) => Some(outcome),
+            (FoundKind::File { stat, known, .. }, None) => known.map(|known| Ok((*stat, known))),
+            _ => None,
+        };
+        (found, outcome)
+    });
+    Ok(with_digest.collect())
 }
 
 /// The stamp of a file whose times were older than the scan when it was hashed.

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use super::SourceError;
 use super::outputs::is_output;
+use crate::digest::Digest;
 use crate::layer::entry::escape;
 
 /// Folders above a file, at most. Real trees stay below 40; each level holds one descriptor.
@@ -71,10 +72,22 @@ pub(super) struct Found {
 
 #[derive(Debug)]
 pub(super) enum FoundKind {
-    File { stat: FileStat, device: u64 },
+    File {
+        stat: FileStat,
+        device: u64,
+        /// The digest that was known of it when it was met.
+        known: Option<Digest>,
+    },
     Symlink(Vec<u8>),
     Special(&'static str),
     Unreadable(Arc<io::Error>),
+}
+
+impl Found {
+    /// Whether it is a file of which nothing was known.
+    pub(super) fn is_new(&self) -> bool {
+        matches!(self.kind, FoundKind::File { known: None, .. })
+    }
 }
 
 impl FoundKind {
@@ -83,8 +96,12 @@ impl FoundKind {
     }
 }
 
-struct Walk<'a> {
+/// Hears of each file as it is met: its path, its stat, its device. Says what digest is known of it.
+pub(super) type Meet<'a> = dyn FnMut(&[u8], &FileStat, u64) -> Option<Digest> + 'a;
+
+struct Walk<'a, 'm> {
     excluded: &'a BTreeSet<Vec<u8>>,
+    meet: &'a mut Meet<'m>,
     found: Vec<Found>,
 }
 
@@ -101,9 +118,11 @@ pub(super) fn open_root(root: &Path) -> Result<OwnedFd, SourceError> {
 pub(super) fn walk(
     root: &OwnedFd,
     excluded: &BTreeSet<Vec<u8>>,
+    meet: &mut Meet<'_>,
 ) -> Result<Vec<Found>, SourceError> {
     let mut walk = Walk {
         excluded,
+        meet,
         found: Vec::new(),
     };
     let mut path = Vec::new();
@@ -116,7 +135,7 @@ pub(super) fn walk(
     Ok(walk.found)
 }
 
-impl Walk<'_> {
+impl Walk<'_, '_> {
     fn folder(
         &mut self,
         folder: &OwnedFd,
@@ -160,10 +179,15 @@ impl Walk<'_> {
         };
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => return self.enter(folder, name, path, depth),
-            FileType::RegularFile => FoundKind::File {
-                stat: FileStat::from(&stat),
-                device: stat.st_dev,
-            },
+            FileType::RegularFile => {
+                let (device, stat) = (stat.st_dev, FileStat::from(&stat));
+                let known = (self.meet)(path, &stat, device);
+                FoundKind::File {
+                    stat,
+                    device,
+                    known,
+                }
+            }
             FileType::Symlink => match readlinkat(folder, name, Vec::new()) {
                 Ok(target) => FoundKind::Symlink(target.into_bytes()),
                 Err(errno) => FoundKind::unreadable(errno),
