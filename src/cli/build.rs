@@ -221,7 +221,7 @@ impl Build {
             source::write_whole(path, &format!("{digest}\n"))?;
         }
         if let Some(path) = &self.record {
-            let json = serde_json::to_string_pretty(&built.record).map_err(SettingsError::json)?;
+            let json = output::json(&built.record)?;
             source::write_whole(path, &(json + "\n"))?;
         }
         Ok(())
