@@ -19,7 +19,7 @@ deny:
 test *names:
     scripts/test {{names}}
 
-# One acceptance check (A1 … A11), `list` or `all`.
+# One acceptance check (A1 …, C1 …), `list` or `all`.
 accept id:
     scripts/accept {{id}}
 

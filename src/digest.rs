@@ -58,6 +58,13 @@ impl Digest {
         text
     }
 
+    /// The first twelve hex digits: enough for people.
+    pub fn short(&self) -> String {
+        let mut text = self.hex();
+        text.truncate(12);
+        text
+    }
+
     /// Appends the 64 hex digits: a source tree has a digest for each of its files.
     pub(crate) fn write_hex(&self, text: &mut String) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";

@@ -1,7 +1,7 @@
 //! Events of a build: one stream that text, JSON lines, tests and benches all consume.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -51,6 +51,7 @@ pub enum Event {
 pub enum Verb {
     Cloned,
     Detected,
+    Fetched,
     Resolved,
     Reused,
     Ran,
@@ -72,6 +73,7 @@ impl Verb {
         match self {
             Self::Cloned => "cloned",
             Self::Detected => "detected",
+            Self::Fetched => "fetched",
             Self::Resolved => "resolved",
             Self::Reused => "reused",
             Self::Ran => "ran",
@@ -216,9 +218,39 @@ pub fn human_bytes(bytes: u64) -> String {
     }
 }
 
+/// A number of things with their name, which takes an s: `1 layer`, `2 layers`.
+pub fn counted(count: impl TryInto<u64> + std::fmt::Display + Copy, one: &str) -> String {
+    match count.try_into() {
+        Ok(1) => format!("1 {one}"),
+        _ => format!("{count} {one}s"),
+    }
+}
+
+/// A time as people read it: `41 ms` below a second, `12.4 s` from there.
+pub fn human_time(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        return format!("{} ms", time.as_millis());
+    }
+    let tenths = time.as_millis() / 100;
+    format!("{}.{} s", tenths / 10, tenths % 10)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_read_well() {
+        for (milliseconds, text) in [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (1000, "1.0 s"),
+            (59_450, "59.4 s"),
+            (600_000, "600.0 s"),
+        ] {
+            assert_eq!(human_time(Duration::from_millis(milliseconds)), text);
+        }
+    }
 
     #[test]
     fn byte_counts_read_well() {
@@ -252,7 +284,7 @@ mod tests {
         drop(short);
         let long = Meter::new(&lines, "long", Some(7));
         long.add(1);
-        std::thread::sleep(std::time::Duration::from_millis(Meter::SILENCE));
+        std::thread::sleep(Duration::from_millis(Meter::SILENCE));
         long.add(2);
         long.add(3);
         drop(long);

@@ -15,6 +15,7 @@ mod lock_check;
 mod lock_error;
 pub mod lock_file;
 mod marks;
+mod memory;
 pub mod name;
 pub mod packages;
 mod pem;

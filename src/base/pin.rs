@@ -3,19 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::deb::{DebContext, Mirrors};
 use super::lock::{LockedBase, LockedDeb, LockedRegistry};
 use super::lock_file::{Kind, LockPlace, LockUse};
+use super::memory::age;
 use super::packages::{self, Unfit};
 use super::resolve::{self, digest_of};
 use super::{Base, BaseContext, BaseError, BaseName, LockError, ShortName, assembled, short};
-use crate::digest::Digest;
 use crate::error::AnyError;
 use crate::net::{Net, Reach};
 use crate::platform::Platform;
-use crate::progress::Verb;
+use crate::progress::{Verb, counted};
 use crate::reference::Reference;
 use crate::sandbox::Sandbox;
 
@@ -103,13 +101,6 @@ pub enum Origin {
     Now,
 }
 
-/// What is kept of a resolution on this machine.
-#[derive(Serialize, Deserialize)]
-struct Memory {
-    resolved: i64,
-    base: LockedBase,
-}
-
 impl Origin {
     /// In a few words, behind "resolved": `locked`, `3 days ago on this machine`.
     pub fn words(&self) -> String {
@@ -120,16 +111,6 @@ impl Origin {
             Self::Now => "just now".to_owned(),
         }
     }
-}
-
-fn age(seconds: i64) -> String {
-    let (count, unit) = match seconds {
-        ..120 => return "a minute".to_owned(),
-        120..7_200 => (seconds / 60, "minutes"),
-        7_200..172_800 => (seconds / 3_600, "hours"),
-        _ => (seconds / 86_400, "days"),
-    };
-    format!("{count} {unit}")
 }
 
 impl PinContext<'_> {
@@ -157,42 +138,6 @@ impl PinContext<'_> {
     pub(super) fn explain(&self, name: &impl std::fmt::Display, why: &str) {
         let text = format!("base {name}: {why}");
         self.base.reporter.line(Verb::Noted, text);
-    }
-
-    /// Names the settings that decide what a name stands for.
-    fn memory_key(&self, name: &BaseName) -> Digest {
-        let options = self.options;
-        let alias = match name {
-            BaseName::Short(short) => options.names.get(short).map(ToString::to_string),
-            _ => None,
-        };
-        let mirror = options.mirrors.mirror.as_deref();
-        let parts = [
-            name.lock_key().unwrap_or_default(),
-            alias.unwrap_or_default(),
-            options.registry.clone().unwrap_or_default(),
-            mirror.unwrap_or_default().to_owned(),
-            options.os_packages.join(" "),
-        ];
-        Digest::of(format!("karisimbi resolved base 1\n{}", parts.join("\n")).as_bytes())
-    }
-
-    fn remembered(&self, name: &BaseName) -> Option<Memory> {
-        let memo = self.base.store.memo(&self.memory_key(name))?;
-        // Of another version of the program: as good as none.
-        serde_json::from_slice(&memo).ok()
-    }
-
-    fn remember(&self, name: &BaseName, base: &LockedBase) {
-        let memory = Memory {
-            resolved: self.now,
-            base: base.clone(),
-        };
-        if let Ok(memo) = serde_json::to_vec(&memory) {
-            let what = format!("what base {name} stands for");
-            let key = self.memory_key(name);
-            self.base.store.remember(&what, &key, &memo);
-        }
     }
 }
 
@@ -392,7 +337,7 @@ impl Pinned {
             What::Locked(LockedBase::Deb(deb)) => {
                 let packages = deb.platforms.get(&platform.to_string());
                 let count = packages.map_or(0, |found| found.packages.len() + found.extra.len());
-                format!("deb:{}, {count} packages", deb.suite)
+                format!("deb:{}, {}", deb.suite, counted(count, "package"))
             }
         };
         let parts = [self.origin.words(), what];

@@ -143,7 +143,10 @@ fn registry(
         context.manifest(name, &reference.repository, digest)?
     } else {
         let registry = context.online(name)?;
-        (registry.manifest)(reference).map_err(BaseError::Source)?
+        let root = (registry.manifest)(reference).map_err(BaseError::Source)?;
+        let text = format!("base {name}, {}", root.digest);
+        context.reporter.line(Verb::Resolved, text);
+        root
     };
     let documents = Documents {
         name: name.to_owned(),
@@ -153,10 +156,7 @@ fn registry(
             _ => context.manifest(name, &reference.repository, &descriptor.digest),
         },
     };
-    let bases = documents.bases(&root, platforms)?;
-    let text = format!("base {name}, {}", root.digest);
-    context.reporter.line(Verb::Resolved, text);
-    Ok(bases)
+    documents.bases(&root, platforms)
 }
 
 /// The documents of one base, wherever they are.

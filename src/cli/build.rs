@@ -197,11 +197,27 @@ impl Build {
             .all(|place| matches!(place, ImageName::Layout { .. }))
             && let Some(image) = &line
         {
-            let target = format!("HOST/PROJECT/{}:{}", built.name, built.version);
-            let text = format!("karisimbi copy {} {target}", quoted(image));
+            let text = self.next(image, &built);
             session.reporter.line(Verb::Next, text);
         }
         self.print(&built, line)
+    }
+
+    /// What people do next: run it, push it. The command is repeated only when it has no option;
+    /// any other names the image that it wrote.
+    fn next(&self, image: &str, built: &Built) -> String {
+        let target = format!("HOST/PROJECT/{}:{}", built.name, built.version);
+        let plain = self.tags.is_empty() && self.outputs.is_empty();
+        match self.source.alone().filter(|_| plain) {
+            Some(what) => {
+                let what = quoted(what);
+                format!("karisimbi run {what}  |  karisimbi build {what} -t {target} --push")
+            }
+            None => {
+                let image = quoted(image);
+                format!("karisimbi run {image}  |  karisimbi copy {image} {target}")
+            }
+        }
     }
 
     fn print(&self, built: &Built, line: Option<String>) -> Outcome {
@@ -209,11 +225,9 @@ impl Build {
             // An archive on stdout leaves no room for more.
             (_, None) => return Ok(()),
             (Format::Text, Some(line)) => line,
-            (Format::Json, Some(_)) => {
-                serde_json::to_string_pretty(&built.record).map_err(SettingsError::json)?
-            }
+            (Format::Json, Some(_)) => output::json(&built.record)?,
         };
-        Ok(output::data(&text).map_err(SettingsError::stdout)?)
+        Ok(output::data(&text)?)
     }
 
     fn write_files(&self, built: &Built) -> Result<(), AnyError> {
@@ -221,7 +235,7 @@ impl Build {
             source::write_whole(path, &format!("{digest}\n"))?;
         }
         if let Some(path) = &self.record {
-            let json = serde_json::to_string_pretty(&built.record).map_err(SettingsError::json)?;
+            let json = output::json(&built.record)?;
             source::write_whole(path, &(json + "\n"))?;
         }
         Ok(())

@@ -7,8 +7,7 @@ use super::output::Format;
 use super::{Global, Outcome, output, source};
 use crate::error::Coded;
 use crate::error::Exit;
-use crate::progress::human_bytes;
-use crate::settings::SettingsError;
+use crate::progress::{counted, human_bytes};
 use crate::settings::env::Environment;
 use crate::store::upkeep::What;
 
@@ -105,7 +104,7 @@ impl Cache {
             }
             Action::Verify { format } => {
                 let report = store.verify()?;
-                let mut lines = vec![format!("{} files checked", report.checked)];
+                let mut lines = vec![format!("{} checked", counted(report.checked, "file"))];
                 lines.extend(
                     report
                         .problems
@@ -141,13 +140,13 @@ fn print_removed(count: u64, bytes: u64, left: u64) -> Outcome {
         human_bytes(bytes),
         human_bytes(left)
     );
-    Ok(output::data(&text).map_err(SettingsError::stdout)?)
+    Ok(output::data(&text)?)
 }
 
 fn show(format: Format, data: &impl Serialize, lines: &[String]) -> Outcome {
     let text = match format {
         Format::Text => lines.join("\n"),
-        Format::Json => serde_json::to_string_pretty(data).map_err(SettingsError::json)?,
+        Format::Json => output::json(data)?,
     };
-    Ok(output::data(&text).map_err(SettingsError::stdout)?)
+    Ok(output::data(&text)?)
 }

@@ -4,7 +4,6 @@ use clap::Args;
 use clap_complete::Shell;
 
 use super::{Outcome, output};
-use crate::settings::SettingsError;
 
 /// Print shell completions
 #[derive(Debug, Args)]
@@ -19,6 +18,6 @@ impl Completions {
         let mut text = Vec::new();
         clap_complete::generate(self.shell, &mut super::command(), "karisimbi", &mut text);
         let text = String::from_utf8_lossy(&text);
-        Ok(output::data(text.trim_end()).map_err(SettingsError::stdout)?)
+        Ok(output::data(text.trim_end())?)
     }
 }

@@ -43,9 +43,7 @@ impl Copy {
                 context,
             )?)
         })?;
-        line.map_or(Ok(()), |line| {
-            Ok(output::data(&line).map_err(SettingsError::stdout)?)
-        })
+        line.map_or(Ok(()), |line| Ok(output::data(&line)?))
     }
 }
 

@@ -31,7 +31,7 @@ impl Detect {
                 Format::Text => format!("{}: {}", recipe.name(), evidence.facts.join(", ")),
                 Format::Json => serde_json::to_string(&evidence).map_err(SettingsError::json)?,
             };
-            output::data(&text).map_err(SettingsError::stdout)?;
+            output::data(&text)?;
         }
         Ok(())
     }

@@ -59,9 +59,9 @@ impl Inspect {
         })?;
         let text = match self.format {
             Format::Text => text(&shown),
-            Format::Json => serde_json::to_string_pretty(&shown).map_err(SettingsError::json)?,
+            Format::Json => output::json(&shown)?,
         };
-        Ok(output::data(&text).map_err(SettingsError::stdout)?)
+        Ok(output::data(&text)?)
     }
 }
 

@@ -69,8 +69,10 @@ Maintain:
 Global options:
 {options}
 
-Exit codes: 0 done, 1 the build failed, 2 usage or configuration, 10 to 15 registry and network;
-all of them are in docs/reference/exit-codes.md.
+Exit codes: 0 done, 1 the build or a check failed, 2 usage or configuration, 3 smoke: the server asks
+for configuration, 10 to 15 registry and network, 70 a bug, 75 try again, 130 interrupted; run: the
+program's own, 125 not started, 126 not executable, 127 not found. docs/reference/exit-codes.md
+explains them.
 ";
 
 /// Builds OCI images from Git repositories: no Dockerfile, no daemon, no root.

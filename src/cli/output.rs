@@ -5,9 +5,11 @@ use std::sync::Mutex;
 
 use clap::ValueEnum;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
 
 use crate::error::AnyError;
 use crate::progress::{Event, Reporter, Verb};
+use crate::settings::SettingsError;
 
 /// How events are shown (`--progress`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -172,12 +174,17 @@ impl Reporter for Terminal {
 ///
 /// # Errors
 /// Those of stdout; a closed pipe is no error, the reader has what it wanted.
-pub(super) fn data(text: &str) -> io::Result<()> {
+pub(super) fn data(text: &str) -> Result<(), SettingsError> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
+        other => other.map_err(SettingsError::stdout),
     }
+}
+
+/// A result as `--format json` shows it.
+pub(super) fn json(value: &impl Serialize) -> Result<String, SettingsError> {
+    serde_json::to_string_pretty(value).map_err(SettingsError::json)
 }
 
 /// Prints what is wrong with the arguments, without the usage text around it.

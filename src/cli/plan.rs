@@ -11,7 +11,6 @@ use super::{Global, Outcome, output};
 use crate::layer::{Input, LayerDescription};
 use crate::pipeline::{self, CacheUse, Prepared, Request, Session, SettingShown};
 use crate::plan::{Evidence, Notice, RuntimeConfig, Step};
-use crate::settings::SettingsError;
 use crate::settings::env::Environment;
 
 /// Show what a build would do, as text, JSON or a mermaid graph
@@ -86,12 +85,10 @@ impl Plan {
             let shown = shown(&request, &prepared, &session);
             let text = match self.format {
                 Format::Text => text(&shown),
-                Format::Json => {
-                    serde_json::to_string_pretty(&shown).map_err(SettingsError::json)?
-                }
+                Format::Json => output::json(&shown)?,
                 Format::Mermaid => mermaid(&shown),
             };
-            output::data(text.trim_end()).map_err(SettingsError::stdout)?;
+            output::data(text.trim_end())?;
         }
         Ok(())
     }

@@ -72,9 +72,7 @@ impl Rebase {
             };
             Ok(sink::write(&artifact, &places, context)?)
         })?;
-        line.map_or(Ok(()), |line| {
-            Ok(output::data(&line).map_err(SettingsError::stdout)?)
-        })
+        line.map_or(Ok(()), |line| Ok(output::data(&line)?))
     }
 
     fn destinations(

@@ -14,9 +14,9 @@ use super::source::{SourceArgs, write_whole};
 use super::{Global, Outcome, output};
 use crate::error::AnyError;
 use crate::net::{Net, Patience, Reach};
-use crate::progress::{Reporter, Verb};
+use crate::progress::{Reporter, Verb, counted};
+use crate::settings;
 use crate::settings::env::Environment;
-use crate::settings::{self, SettingsError};
 use crate::smoke::{
     self, Answered, Call, Context, Declared, NoisePolicy, Question, Secrets, SmokeError,
 };
@@ -207,7 +207,7 @@ impl Smoke {
         if self.accept {
             write_whole(path, &smoke::file_text(&answered.tools))?;
             let (count, digest) = (answered.tools.len(), answered.tools_digest);
-            let text = format!("{}, {}, {digest}", path.display(), tools(count));
+            let text = format!("{}, {}, {digest}", path.display(), counted(count, "tool"));
             reporter.line(Verb::Wrote, text);
         }
         match declared.and_then(|declared| declared.drift(&answered.tools)) {
@@ -222,10 +222,10 @@ impl Smoke {
 
     fn print(&self, answered: &Answered, question: &Question, global: &Global) -> Outcome {
         let text = match self.format {
-            Format::Json => serde_json::to_string_pretty(answered).map_err(SettingsError::json)?,
+            Format::Json => output::json(answered)?,
             Format::Text => text(answered, question, global),
         };
-        Ok(output::data(&text).map_err(SettingsError::stdout)?)
+        Ok(output::data(&text)?)
     }
 
     /// An HTTP client with this command's patience; a container of ours is no network.
@@ -263,7 +263,7 @@ fn text(answered: &Answered, question: &Question, global: &Global) -> String {
         answered.protocol,
         answered.era.word(),
         answered.transport,
-        tools(answered.tools.len()),
+        counted(answered.tools.len(), "tool"),
         seconds(answered.milliseconds),
     )];
     for called in &answered.calls {
@@ -281,13 +281,6 @@ fn text(answered: &Answered, question: &Question, global: &Global) -> String {
         lines.extend(described);
     }
     lines.join("\n")
-}
-
-fn tools(count: usize) -> String {
-    match count {
-        1 => "1 tool".to_owned(),
-        count => format!("{count} tools"),
-    }
 }
 
 fn seconds(milliseconds: u64) -> String {

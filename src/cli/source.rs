@@ -13,6 +13,7 @@ use crate::image::archive::write_file;
 use crate::layer::Compression;
 use crate::pipeline::{CacheUse, Request, Session};
 use crate::platform::Platform;
+use crate::reference::without_login;
 use crate::settings::env::Environment;
 use crate::settings::{self, BaseFlags, Flags, SettingsError, Trust};
 use crate::source::SourceName;
@@ -121,6 +122,36 @@ impl SourceArgs {
             .iter()
             .map(|what| settings::request(what, &flags, &current, (session, environment)))
             .collect()
+    }
+
+    /// The one WHAT when nothing else says how it is built. One that holds a login is not repeated.
+    pub(super) fn alone(&self) -> Option<&str> {
+        let Self {
+            what,
+            reference: None,
+            directory: None,
+            recipe: None,
+            recipes: None,
+            base: None,
+            flavour: None,
+            bases,
+            locked: false,
+            platforms,
+            entrypoint,
+            sets,
+            trust_config: false,
+            compression: CompressionArg::Gzip,
+        } = self
+        else {
+            return None;
+        };
+        let [what] = what.as_slice() else {
+            return None;
+        };
+        let listed = [platforms.is_empty(), entrypoint.is_empty(), sets.is_empty()];
+        let bare = *bases == BaseArgs::default() && listed == [true; 3];
+        what.to_str()
+            .filter(|what| bare && !what.starts_with('-') && without_login(what) == *what)
     }
 
     /// The one WHAT of a command that takes one.

@@ -5,7 +5,6 @@ use clap::Args;
 use super::{Global, Outcome, output};
 use crate::progress::Verb;
 use crate::reference::{Reference, Tag as TagName};
-use crate::settings::SettingsError;
 use crate::settings::env::Environment;
 
 /// Give an image in a registry another tag
@@ -35,6 +34,6 @@ impl Tag {
             );
         }
         let line = format!("{repository}@{}", manifest.digest);
-        Ok(output::data(&line).map_err(SettingsError::stdout)?)
+        Ok(output::data(&line)?)
     }
 }

@@ -8,7 +8,6 @@ use crate::error::Coded;
 use crate::image::{self, Blobs, Mismatch};
 use crate::layer::Descriptor;
 use crate::reference::ImageName;
-use crate::settings::SettingsError;
 use crate::settings::env::Environment;
 use crate::sink::Opened;
 
@@ -60,6 +59,6 @@ impl Verify {
             .into())
         })?;
         let text = format!("{} verified, {digest}", self.image);
-        Ok(output::data(&text).map_err(SettingsError::stdout)?)
+        Ok(output::data(&text)?)
     }
 }

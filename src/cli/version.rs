@@ -3,7 +3,6 @@
 use clap::Args;
 
 use super::{Outcome, output};
-use crate::settings::SettingsError;
 
 /// Print the version
 #[derive(Debug, Args)]
@@ -16,6 +15,6 @@ impl Version {
             env!("CARGO_PKG_VERSION"),
             crate::layer::FORMAT_VERSION
         );
-        Ok(output::data(&text).map_err(SettingsError::stdout)?)
+        Ok(output::data(&text)?)
     }
 }

@@ -116,10 +116,7 @@ fn entrypoint<'a>(
         ),
         Some(entry) => Finding::error(
             "IMAGE-ENTRYPOINT",
-            format!(
-                "{shown}: /{} is not executable",
-                escape(entry.path.as_bytes())
-            ),
+            not_executable(&shown, entry),
             "give it an x bit: chmod +x, or mode: \"0755\" in files",
         ),
         None if is_shell(program) => Finding::error(
@@ -135,6 +132,14 @@ fn entrypoint<'a>(
     };
     findings.push(finding);
     None
+}
+
+/// The entrypoint as it is written, and the file that it leads to where that is another.
+fn not_executable(shown: &str, entry: &EntrySummary) -> String {
+    match format!("/{}", escape(entry.path.as_bytes())) {
+        path if path == shown => format!("the entrypoint {shown} is not executable"),
+        path => format!("the entrypoint {shown} is {path}, which is not executable"),
+    }
 }
 
 fn is_shell(program: &str) -> bool {

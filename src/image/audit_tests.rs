@@ -112,7 +112,7 @@ const ENTRYPOINTS: [(&[&str], Option<&str>); 15] = [
     (&["/bin/../bin/sh"], None),
     (
         &["/app/data"],
-        Some("IMAGE-ENTRYPOINT: /app/data: /app/data is not executable"),
+        Some("IMAGE-ENTRYPOINT: the entrypoint /app/data is not executable"),
     ),
     (
         &["/app/server/x"],

@@ -5,7 +5,7 @@ use crate::image::audit::{self, Severity};
 use crate::image::{self, Document, Image, Layer, Stamp};
 use crate::layer::LayerSummary;
 use crate::plan::{ImagePlan, Plan};
-use crate::progress::{Verb, human_bytes};
+use crate::progress::{Verb, counted, human_bytes};
 
 use super::layers::{Layers, Obtained, full_key};
 use super::{PipelineError, Prepared, Request, Session};
@@ -134,10 +134,9 @@ pub(super) fn report(
     session: &Session,
 ) {
     for (plan, image) in plan.images.iter().zip(images) {
-        let count = image.layers.len();
         let text = format!(
-            "{count} {}, {}, {}, {}",
-            if count == 1 { "layer" } else { "layers" },
+            "{}, {}, {}, {}",
+            counted(image.layers.len(), "layer"),
             human_bytes(image.layer_bytes()),
             image.platform,
             image.manifest.digest

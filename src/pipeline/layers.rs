@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::layer::{Compression, Input, Inputs, LayerKey, LayerRecord, LayerSource, LayerWriter};
 use crate::plan::{Notice, Plan, Step};
-use crate::progress::{Verb, human_bytes};
+use crate::progress::{Verb, human_bytes, human_time};
 use crate::recipe::Recipe;
 use crate::sandbox::Level;
 use crate::source::SourceTree;
@@ -161,12 +161,9 @@ fn report(layer: &Obtained, session: &Session) {
     let (verb, why) = match layer.origin {
         Origin::Record => (Verb::Reused, "no field of its key changed".to_owned()),
         Origin::EqualOutput => (Verb::Reused, "its step wrote the same bytes".to_owned()),
-        Origin::Built if layer.milliseconds < 1000 => {
-            (Verb::Built, format!("{} ms", layer.milliseconds))
-        }
         Origin::Built => {
-            let tenths = layer.milliseconds / 100;
-            (Verb::Built, format!("{}.{} s", tenths / 10, tenths % 10))
+            let taken = Duration::from_millis(layer.milliseconds);
+            (Verb::Built, human_time(taken))
         }
     };
     session
@@ -297,9 +294,9 @@ impl<'a> Runner<'a> {
                 output: missing.clone(),
             });
         }
-        let seconds = started.elapsed().as_secs_f64();
+        let taken = human_time(started.elapsed());
         let level = self.session.sandbox.level();
-        let text = format!("{}, {seconds:.1} s, sandbox {level}", step.name);
+        let text = format!("{}, {taken}, sandbox {level}", step.name);
         self.session.reporter.line(Verb::Ran, text);
         Ok(())
     }

@@ -114,6 +114,14 @@ pub struct SettingShown {
     pub origin: String,
 }
 
+impl Request {
+    /// Where a setting comes from; its own name when nothing tells.
+    fn origin<'a>(&'a self, key: &'a str) -> &'a str {
+        let shown = self.settings.iter().find(|setting| setting.key == key);
+        shown.map_or(key, |setting| setting.origin.as_str())
+    }
+}
+
 /// A plan and what it was made from.
 pub struct Prepared {
     /// The recipe that made it.

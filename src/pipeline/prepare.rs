@@ -26,7 +26,7 @@ pub fn detect(request: &Request) -> Result<(&'static dyn Recipe, Evidence), Pipe
             .map_err(PipelineError::Part)?;
         let asked = || Evidence {
             recipe: recipe.name(),
-            facts: vec!["--recipe".to_owned()],
+            facts: vec![format!("asked for by {}", request.origin("recipe.use"))],
         };
         return Ok((*recipe, evidence.unwrap_or_else(asked)));
     }

@@ -13,7 +13,7 @@ use crate::error::AnyError;
 use crate::image::Image;
 use crate::layer::read::{Expected, ForeignEntry, ForeignKind, read_layer};
 use crate::layer::{LayerError, Owner};
-use crate::progress::{Verb, human_bytes};
+use crate::progress::{Verb, counted, human_bytes};
 use crate::sink::Opened;
 
 /// What is made of equal layers changes with this number.
@@ -120,8 +120,8 @@ fn unpack(
     }
     let bytes = image.layers.iter().map(|layer| layer.descriptor.size).sum();
     let text = format!(
-        "unpacked image, {} layers, {}",
-        image.layers.len(),
+        "unpacked image, {}, {}",
+        counted(image.layers.len(), "layer"),
         human_bytes(bytes)
     );
     context.reporter.line(Verb::Built, text);

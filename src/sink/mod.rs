@@ -9,6 +9,8 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use oci_spec::image::MediaType;
+
 use crate::digest::Digest;
 use crate::error::AnyError;
 use crate::image::blobs::Checked;
@@ -214,11 +216,13 @@ fn fetched(
     let mut writer = context.store.blob_writer()?;
     client.fetch_blob(repository, &descriptor.digest, descriptor.size, &mut writer)?;
     let path = context.store.commit_blob(writer, &descriptor.digest)?;
-    let size = human_bytes(descriptor.size);
-    context.reporter.line(
-        Verb::Resolved,
-        format!("layer {}, {size}", descriptor.digest),
-    );
+    let part = match descriptor.media_type {
+        MediaType::ImageConfig => "config",
+        _ => "layer",
+    };
+    let (digest, size) = (descriptor.digest.short(), human_bytes(descriptor.size));
+    let text = format!("{part} {digest}, {size}: from {repository}");
+    context.reporter.line(Verb::Fetched, text);
     Ok(path)
 }
 

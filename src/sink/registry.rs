@@ -106,7 +106,7 @@ fn uploads(artifact: &Artifact<'_>, context: &Context<'_>) -> Result<VecDeque<Up
                 }
                 Blob::Registry(from) => BlobSource::Registry(from.clone()),
             };
-            let name = format!("layer {}", short(&descriptor.digest));
+            let name = format!("layer {}", descriptor.digest.short());
             blobs.insert(
                 descriptor.digest,
                 Upload {
@@ -117,7 +117,7 @@ fn uploads(artifact: &Artifact<'_>, context: &Context<'_>) -> Result<VecDeque<Up
             );
         }
         let descriptor = image.config.descriptor();
-        let name = format!("config {}", short(&descriptor.digest));
+        let name = format!("config {}", descriptor.digest.short());
         let source = BlobSource::Bytes(image.config.bytes.clone());
         configs.push(Upload {
             name,
@@ -126,10 +126,6 @@ fn uploads(artifact: &Artifact<'_>, context: &Context<'_>) -> Result<VecDeque<Up
         });
     }
     Ok(blobs.into_values().chain(configs).collect())
-}
-
-fn short(digest: &Digest) -> String {
-    digest.hex().chars().take(12).collect()
 }
 
 impl Upload {

@@ -9,7 +9,7 @@ mod served;
 mod signing;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use karisimbi::base::deb::{
     DebContext, DebError, FetchedDeb, Mirrors, Resolution, Wanted, fetch, resolve,
@@ -18,29 +18,14 @@ use karisimbi::base::lock::LockedSource;
 use karisimbi::error::Coded as _;
 use karisimbi::layer::Encoder;
 use karisimbi::net::{Net, NetSettings};
-use karisimbi::progress::{Event, Reporter};
 use karisimbi::sandbox::{Launcher, Policy, Sandbox};
 use karisimbi::store::Store;
 
+use crate::support::Heard;
 use mirror::Mirror;
 
 /// The time in all tests: 15 January 2027.
 const NOW: i64 = 1_800_000_000;
-
-/// Warnings, as `CODE text`.
-#[derive(Default)]
-struct Warnings(Mutex<Vec<String>>);
-
-impl Reporter for Warnings {
-    fn event(&self, event: Event) {
-        if let Event::Warning { code, text } = event {
-            self.0
-                .lock()
-                .expect("a lock")
-                .push(format!("{code} {text}"));
-        }
-    }
-}
 
 /// One machine: a cache and a configuration.
 struct Machine {
@@ -48,7 +33,7 @@ struct Machine {
     mirrors: Mirrors,
     now: i64,
     earlier: Vec<LockedSource>,
-    warnings: Arc<Warnings>,
+    warnings: Arc<Heard>,
 }
 
 impl Machine {
@@ -108,7 +93,7 @@ impl Machine {
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.warnings.0.lock().expect("a lock").clone()
+        self.warnings.warnings()
     }
 
     /// Everything that the cache keeps of a mirror: blobs and memos.

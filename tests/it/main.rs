@@ -17,6 +17,7 @@ mod deb_assembly;
 mod deb_trust;
 mod deployment;
 mod determinism;
+mod docs;
 mod files;
 mod go;
 mod image;

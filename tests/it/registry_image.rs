@@ -6,12 +6,11 @@
 )]
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use karisimbi::digest::Digest;
 use karisimbi::layer::Descriptor;
 use karisimbi::net::{Net, NetSettings};
-use karisimbi::progress::{Event, Reporter};
 use karisimbi::reference::Reference;
 use karisimbi::registry::{
     BlobOutcome, BlobSource, Client, CredentialPlaces, Credentials, RegistryError,
@@ -19,32 +18,11 @@ use karisimbi::registry::{
 use oci_spec::image::MediaType;
 use tempfile::TempDir;
 
-use crate::support::{run, tool};
-
-/// Keeps what a user would see.
-#[derive(Default)]
-pub(crate) struct Seen(pub(crate) Mutex<Vec<Event>>);
-
-impl Reporter for Seen {
-    fn event(&self, event: Event) {
-        self.0.lock().unwrap().push(event);
-    }
-}
-
-impl Seen {
-    pub(crate) fn warnings(&self) -> Vec<String> {
-        let events = self.0.lock().unwrap();
-        let text = |event: &Event| match event {
-            Event::Warning { code, text } => Some(format!("{code} {text}")),
-            _ => None,
-        };
-        events.iter().filter_map(text).collect()
-    }
-}
+use crate::support::{Heard, run, tool};
 
 /// A client with given settings and at most one credentials file.
-pub(crate) fn client(settings: &NetSettings, authfile: Option<PathBuf>) -> (Client, Arc<Seen>) {
-    let seen = Arc::new(Seen::default());
+pub(crate) fn client(settings: &NetSettings, authfile: Option<PathBuf>) -> (Client, Arc<Heard>) {
+    let seen = Arc::new(Heard::default());
     let places = CredentialPlaces {
         authfile,
         ..CredentialPlaces::default()

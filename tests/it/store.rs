@@ -14,38 +14,19 @@ mod refused;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use karisimbi::digest::{DiffId, Digest};
 use karisimbi::error::Coded as _;
 use karisimbi::layer::{Descriptor, LayerKey, LayerRecord, LayerSummary};
-use karisimbi::progress::{Event, Reporter};
 use karisimbi::store::upkeep::What;
 use karisimbi::store::{CACHEDIR_TAG, Store};
 use oci_spec::image::MediaType;
 
-use crate::support::{self};
+use crate::support::{self, Heard};
 
-/// Keeps every warning as `CODE: text`.
-#[derive(Debug, Default)]
-struct Warnings(Mutex<Vec<String>>);
-
-impl Reporter for Warnings {
-    fn event(&self, event: Event) {
-        if let Event::Warning { code, text } = event {
-            self.0.lock().unwrap().push(format!("{code}: {text}"));
-        }
-    }
-}
-
-impl Warnings {
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock().unwrap())
-    }
-}
-
-fn open(root: &Path) -> (Store, Arc<Warnings>) {
-    let warnings = Arc::new(Warnings::default());
+fn open(root: &Path) -> (Store, Arc<Heard>) {
+    let warnings = Arc::new(Heard::default());
     (Store::open(root, warnings.clone()).unwrap(), warnings)
 }
 
@@ -108,7 +89,7 @@ fn a_memo_that_can_not_be_kept_is_a_warning() {
     std::fs::remove_dir(&memos).unwrap();
     std::fs::write(&memos, "no folder").unwrap();
     store.remember("the version of go", &Digest::of(b"m"), b"value");
-    let heard = warnings.take().join(" ");
+    let heard = warnings.take_warnings().join(" ");
     assert!(heard.contains("the version of go is not kept"), "{heard}");
 }
 
@@ -130,7 +111,7 @@ fn what_was_stored_is_found_again_by_the_next_process() {
     let path = store.blob(&config, 2).unwrap();
     assert_eq!(std::fs::read(path).unwrap(), b"{}");
     assert_eq!(store.blob(&Digest::of(b"x"), 1), None);
-    assert!(warnings.take().is_empty());
+    assert!(warnings.take_warnings().is_empty());
 
     let mode = std::fs::metadata(&root).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
@@ -224,7 +205,7 @@ fn damage_is_a_warning_a_miss_and_healed() {
         let memo = store.memo(&Digest::of(b"m"));
         let found = store.record(&key("one"));
         assert!(memo.is_none() || found.is_none(), "{name}: found all");
-        let said = warnings.take();
+        let said = warnings.take_warnings();
         assert!(said[0].starts_with("CACHE-CORRUPT: "), "{name}: {said:?}");
         assert!(
             said.iter().any(|text| text.contains(why)),
@@ -234,7 +215,7 @@ fn damage_is_a_warning_a_miss_and_healed() {
         assert_eq!(fill(&store), record, "{name}");
         assert_eq!(store.record(&key("one")), Some(record), "{name}");
         assert_eq!(store.memo(&Digest::of(b"m")).unwrap(), b"value", "{name}");
-        assert_eq!(warnings.take(), Vec::<String>::new(), "{name}");
+        assert_eq!(warnings.take_warnings(), Vec::<String>::new(), "{name}");
         assert!(store.verify().unwrap().problems.is_empty(), "{name}");
     }
 }
@@ -255,7 +236,7 @@ fn a_lost_stamp_or_a_touched_blob_is_no_damage() {
     // A sink may hard-link a blob into its output: the ctime moves.
     std::fs::hard_link(blob_file(dir.path(), "one"), dir.path().join("link")).unwrap();
     assert_eq!(store.record(&key("one")), Some(record));
-    assert!(warnings.take().is_empty());
+    assert!(warnings.take_warnings().is_empty());
 }
 
 #[test]
@@ -316,7 +297,7 @@ fn prune_removes_what_was_used_longest_ago() {
     assert!(store.record(&key("three")).is_some());
     assert_eq!(store.prune(0).unwrap().left, 0);
     assert_eq!(store.stats().unwrap().bytes, 0);
-    assert!(warnings.take().is_empty());
+    assert!(warnings.take_warnings().is_empty());
 }
 
 #[test]

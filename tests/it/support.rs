@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Mutex;
+
+use karisimbi::progress::{Event, Reporter};
 
 /// The built program.
 pub(crate) fn karisimbi() -> Command {
@@ -65,4 +68,33 @@ pub(crate) fn shown(output: &Output) -> String {
 pub(crate) fn write(path: &Path, contents: impl AsRef<[u8]>) {
     std::fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
     std::fs::write(path, contents).expect("a file");
+}
+
+/// A reporter that keeps what a user would see.
+#[derive(Debug, Default)]
+pub(crate) struct Heard(pub(crate) Mutex<Vec<Event>>);
+
+impl Reporter for Heard {
+    fn event(&self, event: Event) {
+        self.0.lock().expect("a lock").push(event);
+    }
+}
+
+impl Heard {
+    /// The warnings so far, as `CODE: text`.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let events = self.0.lock().expect("a lock");
+        let text = |event: &Event| match event {
+            Event::Warning { code, text } => Some(format!("{code}: {text}")),
+            _ => None,
+        };
+        events.iter().filter_map(text).collect()
+    }
+
+    /// The same, which are then forgotten.
+    pub(crate) fn take_warnings(&self) -> Vec<String> {
+        let taken = self.warnings();
+        self.0.lock().expect("a lock").clear();
+        taken
+    }
 }

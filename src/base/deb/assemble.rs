@@ -17,7 +17,7 @@ use crate::base::lock::LockedFile;
 use crate::error::AnyError;
 use crate::layer::{Compression, Entry, LayerKey, LayerRecord};
 use crate::platform::Platform;
-use crate::progress::{Verb, human_bytes};
+use crate::progress::{Verb, human_bytes, human_time};
 use crate::store::Store;
 
 /// What a base is assembled from.
@@ -101,10 +101,10 @@ impl Maker<'_> {
         self.check_machine(&record)?;
         store.remember_record(key, &record);
         let text = format!(
-            "base {}, {name}, {}, {} ms",
+            "base {}, {name}, {}, {}",
             self.ingredients.name,
             human_bytes(record.descriptor.size),
-            started.elapsed().as_millis()
+            human_time(started.elapsed())
         );
         self.context.reporter.line(Verb::Built, text);
         Ok(record)

@@ -12,7 +12,7 @@ use pgp::types::{Fingerprint, KeyDetails, KeyId, Tag};
 
 use super::error::DebError;
 
-/// The archive keys of Debian 12 and 13 (docs/decisions/0031-debian-keys.md).
+/// The archive keys of Debian 12 and 13 (docs/decisions/0008-debian-trust.md).
 const DEBIAN: &[u8] = include_bytes!("debian-archive.gpg");
 /// A keyring larger than this is none: Debian's whole history has 130 kB.
 const KEYRING_LIMIT: u64 = 4 << 20;

@@ -135,19 +135,7 @@ pub(super) fn line_of(stanza: &Stanza) -> Result<String, String> {
         depends,
         provides,
     ] = stanza;
-    let plain = |text: &str, more: &[u8]| {
-        let sound = |c: u8| c.is_ascii_alphanumeric() || more.contains(&c);
-        !text.is_empty() && text.len() < 256 && text.bytes().all(sound)
-    };
-    if !plain(name, b"+-.") || name.starts_with(['-', '.']) {
-        return Err("its name is none".to_owned());
-    }
-    if !plain(version, b"+-.~:") {
-        return Err(format!("{version:.80?} is no version"));
-    }
-    if !plain(arch, b"-") {
-        return Err(format!("{arch:.80?} is no architecture"));
-    }
+    check_names(name, version, arch)?;
     if size.parse::<u64>().is_err() {
         return Err(format!("{size:.80?} is no size"));
     }

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::settings::BaseFlags;
 
 /// Where bases come from.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Bases")]
 pub(in crate::cli) struct BaseArgs {
     /// bases.lock, or a build record (default: beside deployment.yaml, else at the source's root)

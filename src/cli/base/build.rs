@@ -89,7 +89,7 @@ impl Build {
                 ground.reopen()?;
             }
             if let Some(line) = line {
-                output::data(&line).map_err(SettingsError::stdout)?;
+                output::data(&line)?;
             }
         }
         Ok(())

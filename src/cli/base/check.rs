@@ -71,10 +71,10 @@ impl Outdated {
             .with(|context| renew::outdated(&entries, context).map_err(PipelineError::part))?;
         let text = match self.format {
             Format::Text => changes::table(&found),
-            Format::Json => serde_json::to_string_pretty(&found).map_err(SettingsError::json)?,
+            Format::Json => output::json(&found)?,
         };
         if !text.is_empty() {
-            output::data(&text).map_err(SettingsError::stdout)?;
+            output::data(&text)?;
         }
         if found.is_empty() {
             let text = format!("{}: nothing is newer", ground.path().display());
@@ -105,7 +105,7 @@ impl Verify {
                 }
             };
             for line in lines {
-                output::data(&line).map_err(SettingsError::stdout)?;
+                output::data(&line)?;
             }
         }
         Ok(())

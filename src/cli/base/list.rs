@@ -8,7 +8,6 @@ use crate::base::lock::LockedBase;
 use crate::base::{BaseName, Flavour, eol, short};
 use crate::cli::output::Format;
 use crate::cli::{Global, Outcome, output};
-use crate::settings::SettingsError;
 use crate::settings::env::Environment;
 
 /// List the names of bases, what each stands for here, and until when it gets security fixes
@@ -63,9 +62,9 @@ impl List {
             .collect::<Result<Vec<_>, crate::base::BaseError>>()?;
         let text = match self.format {
             Format::Text => text(&rows),
-            Format::Json => serde_json::to_string_pretty(&rows).map_err(SettingsError::json)?,
+            Format::Json => output::json(&rows)?,
         };
-        Ok(output::data(&text).map_err(SettingsError::stdout)?)
+        Ok(output::data(&text)?)
     }
 }
 

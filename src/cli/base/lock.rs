@@ -12,7 +12,7 @@ use crate::pipeline::{self, PipelineError};
 use crate::platform::Platform;
 use crate::progress::Verb;
 use crate::settings::env::Environment;
-use crate::settings::{self, Flags, SettingsError};
+use crate::settings::{self, Flags};
 
 /// Write what bases stand for into bases.lock
 ///
@@ -69,8 +69,11 @@ impl Lock {
             pipeline::keep_lock(&pinned, &ground.lock, &ground.session)?;
             ground.reopen()?;
         }
-        let text = ground.path().display().to_string();
-        Ok(output::data(&text).map_err(SettingsError::stdout)?)
+        // Bases that need no lock make none.
+        if ground.lock.exists() {
+            output::data(&ground.path().display().to_string())?;
+        }
+        Ok(())
     }
 }
 
@@ -111,8 +114,8 @@ impl Update {
         let text = match self.format {
             Format::Text if found.is_empty() => return Ok(()),
             Format::Text => changes::table(&found),
-            Format::Json => serde_json::to_string_pretty(&found).map_err(SettingsError::json)?,
+            Format::Json => output::json(&found)?,
         };
-        Ok(output::data(&text).map_err(SettingsError::stdout)?)
+        Ok(output::data(&text)?)
     }
 }

@@ -15,7 +15,6 @@ use crate::layer::Descriptor;
 use crate::pipeline::PipelineError;
 use crate::platform::Platform;
 use crate::progress::human_bytes;
-use crate::settings::SettingsError;
 use crate::settings::env::Environment;
 
 /// Show a base: where it comes from, who signed for it, its packages, layers and facts
@@ -85,9 +84,9 @@ impl Show {
         let shown = self.shown(&pinned, &base, &facts);
         let text = match self.format {
             Format::Text => text(&shown),
-            Format::Json => serde_json::to_string_pretty(&shown).map_err(SettingsError::json)?,
+            Format::Json => output::json(&shown)?,
         };
-        Ok(output::data(text.trim_end()).map_err(SettingsError::stdout)?)
+        Ok(output::data(text.trim_end())?)
     }
 
     fn shown<'a>(&self, pinned: &'a Pinned, base: &'a Base, facts: &'a BaseFacts) -> Shown<'a> {

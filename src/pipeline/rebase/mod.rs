@@ -20,7 +20,7 @@ use crate::image::{self, Blob, Document, Finding, Image, Layer, Parts};
 use crate::layer::LayerSummary;
 use crate::layer::read::{Expected, summarise};
 use crate::platform::Platform;
-use crate::progress::{Event, Verb, human_bytes};
+use crate::progress::{Event, Verb, counted, human_bytes};
 use crate::sink::Opened;
 
 use super::{PipelineError, Session, bases};
@@ -290,10 +290,10 @@ fn report(planned: &Move, image: &Image, session: &Session) {
     let text = if image.manifest.digest == planned.image.manifest.digest {
         format!("{}, as it was: {}", image.platform, image.manifest.digest)
     } else {
+        let count = counted(planned.parts.layers.len(), "layer");
         format!(
-            "{}, {} layers of {} kept, {}",
+            "{}, {count} of {} kept, {}",
             image.platform,
-            planned.parts.layers.len(),
             human_bytes(kept),
             image.manifest.digest
         )

@@ -84,8 +84,8 @@ pub(in crate::recipe) fn layer(
         name: "files".to_owned(),
         kind: "files".to_owned(),
         contents: format!(
-            "{} files, {}, {}",
-            members.len(),
+            "{}, {}, {}",
+            crate::progress::counted(members.len(), "file"),
             crate::progress::human_bytes(size),
             shown.join(", ")
         ),

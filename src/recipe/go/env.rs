@@ -72,7 +72,8 @@ impl Folders {
 /// An environment: names in order, values that may be secret.
 pub(super) type Env = BTreeMap<String, Argument>;
 
-fn text(value: impl Into<OsString>) -> Argument {
+/// An argument or value that is no secret.
+pub(super) fn text(value: impl Into<OsString>) -> Argument {
     Argument::Text(value.into())
 }
 

@@ -1,11 +1,10 @@
 //! The processes of a Go build: modules with the network, then everything else without.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::compiler::Compiler;
-use super::env::{self, Env, Folders};
+use super::env::{self, Env, Folders, text};
 use super::error::GoError;
 use super::main_package::MainPackage;
 use super::module::Module;
@@ -57,10 +56,6 @@ pub(super) struct Job<'a> {
     pub(super) compiler: Option<Compiler>,
     /// Templates are resolved.
     pub(super) ldflags: String,
-}
-
-fn text(value: impl Into<OsString>) -> Argument {
-    Argument::Text(value.into())
 }
 
 fn texts(values: &[&str]) -> Vec<Argument> {

@@ -10,7 +10,7 @@ use crate::source::walk::{self, FoundKind};
 
 /// How many files of a clone are LFS pointers, and the first of them.
 pub(super) fn lfs_pointers(root: &Path) -> Result<(usize, String), SourceError> {
-    /// git-lfs, docs/spec.md, "The Pointer"; a pointer is shorter than 1024 bytes.
+    /// git-lfs, spec.md, "The Pointer"; a pointer is shorter than 1024 bytes.
     const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
     let folder = walk::open_root(root)?;
     let found = walk::walk(&folder, &BTreeSet::new(), &mut |_, _, _| None)?;

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::cli::{Bench, both};
-use crate::support::{fail, run, tool, write};
+use crate::support::{fail, repository, run, tool, write};
 
 /// `static` of the mirror that this machine uses, locked and assembled.
 struct Assembled {
@@ -60,6 +60,8 @@ fn an_assembled_base_is_locked_verified_and_renewed() {
             "{platform}"
         );
     }
+    an_earlier_resolution_counts_for_the_same_keys_only(&assembled);
+    write(&assembled.bench.path("bases.lock"), format!("{lock}\n"));
     published_is_what_images_name(&assembled);
     let verified = run(&mut assembled.base(&["verify", "--offline"]));
     assert_eq!(verified.lines().count(), 2, "{verified}");
@@ -76,6 +78,20 @@ fn an_assembled_base_is_locked_verified_and_renewed() {
     drift_is_refused(&assembled);
     write(&assembled.bench.path("bases.lock"), format!("{lock}\n"));
     renewal_shows_versions(&assembled, &lock);
+}
+
+/// What one keyring vouched for is not taken under another.
+fn an_earlier_resolution_counts_for_the_same_keys_only(assembled: &Assembled) {
+    let lock = assembled.bench.path("bases.lock");
+    std::fs::remove_file(&lock).unwrap();
+    let again = ["lock", "static", "--offline"];
+    let keyring = repository().join("src/base/deb/debian-archive.gpg");
+    // Nothing else is at hand, so the base of last resort is taken, which no lock holds.
+    let (stdout, stderr) = both(assembled.base(&again).arg("--keyring").arg(keyring));
+    assert!(stderr.contains("just now, embedded:static"), "{stderr}");
+    assert!(stdout.is_empty() && !lock.exists(), "{stdout}");
+    let (_, stderr) = both(&mut assembled.base(&again));
+    assert!(stderr.contains("ago on this machine"), "{stderr}");
 }
 
 /// The manifest's digest is what images on the base carry, and two of them are one base.

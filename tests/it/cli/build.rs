@@ -275,13 +275,27 @@ fn devices_pipes_and_standard_output_are_written_to_and_never_replaced() {
 #[test]
 fn the_next_step_is_a_command_that_works_as_it_is() {
     let bench = Bench::new();
+    // Options of a build are many: what it wrote is copied.
     let (_, stderr) = both(&mut bench.build(&["app"]));
-    let wanted = "\nnext     karisimbi copy oci:karisimbi-out/app:dev HOST/PROJECT/app:dev\n";
-    assert!(stderr.ends_with(wanted), "{stderr}");
+    let image = "oci:karisimbi-out/app:dev";
+    let wanted = format!(
+        "\nnext     karisimbi run {image}  |  karisimbi copy {image} HOST/PROJECT/app:dev\n"
+    );
+    assert!(stderr.ends_with(&wanted), "{stderr}");
     assert!(stderr.contains("\nimage    1 layer, "), "{stderr}");
     let (_, stderr) = both(&mut bench.build(&["app", "-o", "oci:it's here:v1"]));
     let wanted = r"karisimbi copy 'oci:it'\''s here:v1' HOST/PROJECT/app:dev";
     assert!(stderr.contains(wanted), "{stderr}");
+    // A build without any is repeated.
+    bench.source("own app");
+    write(
+        &bench.path("own app/deployment.yaml"),
+        "recipe:\n  use: files\nbase: scratch\ncontainer:\n  entrypoint: [/app/program]\n",
+    );
+    let (_, stderr) = both(&mut bench.command(&["build", "own app"]));
+    let wanted = "\nnext     karisimbi run 'own app'  |  karisimbi build 'own app' \
+        -t HOST/PROJECT/own-app:dev --push\n";
+    assert!(stderr.ends_with(wanted), "{stderr}");
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn a_mirror_without_updates_and_fixes_is_taken_with_a_warning() {
     assert_eq!(resolution.sources.len(), 1);
     let warnings = machine.warnings();
     assert_eq!(warnings.len(), 2, "{warnings:?}");
-    assert!(warnings[0].starts_with("BASE-PART trixie-updates is left out"));
+    assert!(warnings[0].starts_with("BASE-PART: trixie-updates is left out"));
     assert!(
         warnings[1].contains("so security fixes are not"),
         "{warnings:?}"

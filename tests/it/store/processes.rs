@@ -59,7 +59,7 @@ fn act(role: &str) {
                 store.put_memo(&Digest::of(b"m"), name.as_bytes()).unwrap();
                 assert!(store.memo(&Digest::of(b"m")).is_some());
             }
-            assert_eq!(warnings.take(), Vec::<String>::new());
+            assert_eq!(warnings.take_warnings(), Vec::<String>::new());
         }
         "count" => {
             for _ in 0..50 {
@@ -94,7 +94,7 @@ fn kill_9_between_blob_and_record_leaves_a_sound_store() {
     assert_eq!(store.verify().unwrap().problems, []);
     let record = put(&store, "one");
     assert_eq!(store.record(&key("one")), Some(record));
-    assert!(warnings.take().is_empty());
+    assert!(warnings.take_warnings().is_empty());
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn processes_at_once_share_a_store() {
         assert!(store.record(&key(&format!("layer {n}"))).is_some());
     }
     assert_eq!(store.verify().unwrap().problems, []);
-    assert!(warnings.take().is_empty());
+    assert!(warnings.take_warnings().is_empty());
     assert_eq!(
         std::fs::read_dir(dir.path().join("tmp")).unwrap().count(),
         1
@@ -142,7 +142,7 @@ fn prune_waits_for_a_running_build_and_says_so() {
     let (store, warnings) = open(dir.path());
     std::thread::scope(|scope| {
         let pruning = scope.spawn(|| store.prune(0).unwrap());
-        while warnings.0.lock().unwrap().is_empty() {
+        while warnings.warnings().is_empty() {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
         assert!(
@@ -152,7 +152,7 @@ fn prune_waits_for_a_running_build_and_says_so() {
         kill(child);
         assert_eq!(pruning.join().unwrap().count, 1);
     });
-    let said = warnings.take().join("\n");
+    let said = warnings.take_warnings().join("\n");
     assert!(
         said.starts_with("STORE-BUSY: waiting for the cache "),
         "{said}"

@@ -70,7 +70,7 @@ fn a_full_disk_is_said_with_path_and_bytes_and_leaves_nothing() {
     drop(writer);
     assert!(store.record(&key("one")).is_some(), "what was there stays");
     assert!(store.verify().unwrap().problems.is_empty());
-    assert!(warnings.take().is_empty());
+    assert!(warnings.take_warnings().is_empty());
     let big = store.put_blob(&vec![7; 2 << 20]).unwrap_err();
     assert_eq!(big.code(), "STORE-FULL");
     drop(store);
