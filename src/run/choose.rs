@@ -18,6 +18,10 @@ use crate::sink::Opened;
 /// Most bytes of the image's /etc/passwd and /etc/group that are read.
 const MAX_ACCOUNTS: u64 = 1 << 20;
 
+/// The largest number of a user or group, as runc has it. The kernel takes 2^32-1 for "as before":
+/// a program that asks for it would stay root.
+const MAX_ID: u32 = i32::MAX as u32;
+
 /// PATH of images that say none, as Docker's.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -150,7 +154,7 @@ pub(super) fn process(
     let pairs = process.env.unwrap_or_default();
     env.extend(pairs.iter().filter_map(|pair| {
         let (name, value) = pair.split_once('=')?;
-        Some((name.to_owned(), value.to_owned()))
+        (!name.is_empty()).then(|| (name.to_owned(), value.to_owned()))
     }));
     env.extend(options.env.clone());
     if !env.contains_key("HOME") {
@@ -201,6 +205,7 @@ fn user(image: &str, user: &str, tree: &Tree) -> Result<User, AnyError> {
     };
     let accounts = lines(tree, "etc/passwd");
     let (name, group) = match user.split_once(':') {
+        Some((name, "")) => (name, None),
         Some((name, group)) => (name, Some(group)),
         None => (user, None),
     };
@@ -231,6 +236,9 @@ fn user(image: &str, user: &str, tree: &Tree) -> Result<User, AnyError> {
             .and_then(|line| field(line, 3).parse().ok())
             .unwrap_or(uid),
     };
+    if uid.max(gid) > MAX_ID {
+        return Err(refuse("none is larger than 2147483647").into());
+    }
     let home = account.map(|line| field(line, 5));
     let home = home
         .filter(|home| home.starts_with('/'))

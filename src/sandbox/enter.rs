@@ -10,8 +10,9 @@ use rustix::process::Signal;
 
 use super::launch::{FAILED, NOT_EXECUTABLE, NOT_FOUND, say};
 use super::order::Order;
+use super::privileges::RootBecomes;
 use super::syscalls::Truncation;
-use super::{STOPPED, files, privileges, syscalls};
+use super::{NetworkAccess, STOPPED, files, privileges, syscalls};
 
 /// Why the program was not started.
 #[derive(Debug, thiserror::Error)]
@@ -55,12 +56,6 @@ fn confine(order: &Order) -> Result<(), EnterError> {
             source: source.into(),
         }
     };
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-        .map_err(failed("the signal of the parent's end"))?;
-    let parent = rustix::process::getppid().map(rustix::process::Pid::as_raw_pid);
-    if parent.and_then(|pid| u32::try_from(pid).ok()) != Some(order.parent) {
-        return Err(failed("the supervisor is gone")(rustix::io::Errno::SRCH));
-    }
     // The supervisor's own mask, which a child inherits.
     SigSet::empty()
         .thread_set_mask()
@@ -77,7 +72,22 @@ fn confine(order: &Order) -> Result<(), EnterError> {
     })?;
     privileges::lower_limits(&order.limits).map_err(failed("limits"))?;
     rustix::thread::set_no_new_privs(true).map_err(failed("no_new_privs"))?;
-    privileges::drop_capabilities().map_err(failed("capabilities"))?;
+    let root = match order.confinement.network {
+        NetworkAccess::Denied => RootBecomes::Nobody,
+        // ssh wants a user of /etc/passwd, and git one who owns the repositories in the cache.
+        NetworkAccess::Allowed => RootBecomes::Root,
+    };
+    privileges::drop_capabilities(root).map_err(|source| EnterError::System {
+        what: "capabilities",
+        source,
+    })?;
+    // Now: a change of user cleared it.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(failed("the signal of the parent's end"))?;
+    let parent = rustix::process::getppid().map(rustix::process::Pid::as_raw_pid);
+    if parent.and_then(|pid| u32::try_from(pid).ok()) != Some(order.parent) {
+        return Err(failed("the supervisor is gone")(rustix::io::Errno::SRCH));
+    }
     let mut truncation = Truncation::Confined;
     if order.level.files() {
         let mut confinement = order.confinement.clone();

@@ -2,9 +2,10 @@
 
 use std::io;
 
-use nix::unistd::close;
+use nix::errno::Errno;
+use nix::unistd::{Gid, Uid, close, setgroups, setresgid, setresuid};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::{CapabilitySet, CapabilitySets};
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
 
 use super::Limits;
 
@@ -15,19 +16,42 @@ const OPEN_FILES: u64 = 1 << 16;
 const TASKS: u64 = 1 << 17;
 
 /// What root keeps: reading and writing the files of others, as in a checkout of another user.
-/// Landlock still says which.
-const KEPT: CapabilitySet = CapabilitySet::CHOWN
-    .union(CapabilitySet::DAC_OVERRIDE)
-    .union(CapabilitySet::DAC_READ_SEARCH)
-    .union(CapabilitySet::FOWNER)
-    .union(CapabilitySet::FSETID);
+/// Landlock still says which. Not `CAP_FOWNER` and `CAP_CHOWN`: modes and owners are what Landlock
+/// has no right for.
+const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH);
+
+/// What it takes to become another user who can still open the files of others, and to end
+/// processes of that user.
+const CHANGES_USER: CapabilitySet = CapabilitySet::SETUID
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETPCAP)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::DAC_OVERRIDE);
+
+/// Who a program of root's is: a number that no system gives to anybody (systemd's list of users
+/// and groups leaves 65520 to 65533 free), so that no file outside is its own.
+const NOBODY: u32 = 65_530;
 
 /// Capabilities, whose last number grows with the kernel.
 const MOST_CAPABILITIES: u32 = 63;
 
-/// Gives up every capability but those that open files.
-pub(super) fn drop_capabilities() -> rustix::io::Result<()> {
+/// Which user a program is that root starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RootBecomes {
+    /// Somebody who owns nothing, where this process may become another user.
+    Nobody,
+    /// What it was.
+    Root,
+}
+
+/// Gives up every capability but those that open files, and root's own name.
+pub(super) fn drop_capabilities(root: RootBecomes) -> io::Result<()> {
     let now = rustix::thread::capabilities(None)?;
+    let kept = now.permitted & KEPT;
+    let changed = root == RootBecomes::Nobody
+        && rustix::process::geteuid().is_root()
+        && now.effective.contains(CHANGES_USER)
+        && become_nobody()?;
     // Without this one the bounding set can't shrink; then there is nothing that a program could
     // get back either, because of no_new_privs.
     if now.effective.contains(CapabilitySet::SETPCAP) {
@@ -40,14 +64,39 @@ pub(super) fn drop_capabilities() -> rustix::io::Result<()> {
             }
         }
     }
+    let none = CapabilitySet::empty();
     rustix::thread::set_capabilities(
         None,
         CapabilitySets {
-            effective: now.effective & KEPT,
-            permitted: now.permitted & KEPT,
-            inheritable: CapabilitySet::empty(),
+            effective: now.effective & kept,
+            permitted: kept,
+            inheritable: if changed { kept } else { none },
         },
-    )
+    )?;
+    if changed {
+        // Only these outlive the execution of a program by a user other than root.
+        for number in 0..=MOST_CAPABILITIES {
+            let one = CapabilitySet::from_bits_retain(1 << number);
+            if kept.contains(one) {
+                rustix::thread::configure_capability_in_ambient_set(one, true)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is such a user here: in a user namespace there may be none.
+fn become_nobody() -> io::Result<bool> {
+    // Else access(2) would answer for a user without capabilities, and the change would take them.
+    rustix::thread::set_capabilities_secure_bits(CapabilitiesSecureBits::NO_SETUID_FIXUP)?;
+    let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+    match setgroups(&[]).and_then(|()| setresuid(uid, uid, uid)) {
+        Ok(()) => {}
+        Err(Errno::EINVAL | Errno::EPERM) => return Ok(false),
+        Err(errno) => return Err(errno.into()),
+    }
+    setresgid(gid, gid, gid)?;
+    Ok(true)
 }
 
 /// Lowers the limits that the kernel knows.

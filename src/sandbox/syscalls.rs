@@ -20,6 +20,8 @@ const REFUSED: &[i64] = &[
     libc::SYS_process_madvise,
     libc::SYS_pidfd_getfd,
     libc::SYS_kcmp,
+    libc::SYS_migrate_pages,
+    libc::SYS_move_pages,
     // The file system's shape, and files by other ways than their names.
     libc::SYS_mount,
     libc::SYS_umount2,
@@ -35,11 +37,22 @@ const REFUSED: &[i64] = &[
     libc::SYS_chroot,
     libc::SYS_open_by_handle_at,
     libc::SYS_fanotify_init,
+    // It tells the names in folders that can't be listed, as they change.
+    libc::SYS_inotify_add_watch,
     libc::SYS_swapon,
     libc::SYS_swapoff,
     libc::SYS_quotactl,
     libc::SYS_quotactl_fd,
     libc::SYS_acct,
+    // Attributes and access lists: Landlock has no right for them.
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    SETXATTRAT,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+    REMOVEXATTRAT,
     // The kernel.
     libc::SYS_bpf,
     libc::SYS_perf_event_open,
@@ -90,6 +103,8 @@ const REFUSED_HERE: &[i64] = &[];
 
 /// Newer than the C library's list; the numbers are the same on all architectures.
 const FCHMODAT2: i64 = 452;
+const SETXATTRAT: i64 = 463;
+const REMOVEXATTRAT: i64 = 466;
 const OPEN_TREE_ATTR: i64 = 467;
 /// The first number that this list knows nothing of. Numbers of x32 calls have bit 30 set.
 const UNKNOWN: u32 = 470;
@@ -146,6 +161,7 @@ pub(super) fn filter(
     }
     namespaces(&mut rules)?;
     devices(&mut rules)?;
+    neighbours(&mut rules)?;
     set_id(&mut rules)?;
     match network {
         NetworkAccess::Denied => offline(&mut rules)?,
@@ -250,7 +266,43 @@ const OPENS: &[(i64, u8, u8)] = &[(libc::SYS_open, 1, 2), (libc::SYS_openat, 2, 
 #[cfg(not(target_arch = "x86_64"))]
 const OPENS: &[(i64, u8, u8)] = &[(libc::SYS_openat, 2, 3)];
 
-/// Device files, and typing into somebody's terminal.
+/// `include/uapi/linux/fs.h`, `fsverity.h`: they need no right to write the file that is open.
+const FS_IOC_SETFLAGS: u64 = 0x4008_6602;
+const FS_IOC_FSSETXATTR: u64 = 0x401c_5820;
+const FS_IOC_ENABLE_VERITY: u64 = 0x4080_6685;
+
+/// Calls that steer a process of the same user by its number: which argument that is. 0 is the
+/// caller. Landlock knows of none of them.
+const OF_A_PROCESS: &[(i64, u8)] = &[
+    // Its limits, too: with no time left it is killed.
+    (libc::SYS_prlimit64, 0),
+    (libc::SYS_sched_setaffinity, 0),
+    (libc::SYS_sched_setattr, 0),
+    (libc::SYS_sched_setparam, 0),
+    (libc::SYS_sched_setscheduler, 0),
+    (libc::SYS_setpriority, 1),
+    (libc::SYS_ioprio_set, 1),
+];
+
+/// Limits and priorities of other processes.
+fn neighbours(rules: &mut Rules) -> Result<(), SyscallsError> {
+    for (call, process) in OF_A_PROCESS {
+        let mut others = vec![when(&[(*process, SeccompCmpOp::Ne, 0)])?];
+        // 0 is the caller only where it is said that a process is meant, not a user.
+        let process_only = match *call {
+            libc::SYS_setpriority => Some(u64::from(libc::PRIO_PROCESS)),
+            libc::SYS_ioprio_set => Some(1), // IOPRIO_WHO_PROCESS
+            _ => None,
+        };
+        if let Some(kind) = process_only {
+            others.push(when(&[(0, SeccompCmpOp::Ne, kind)])?);
+        }
+        rules.insert(*call, others);
+    }
+    Ok(())
+}
+
+/// Device files, attributes of files that are only read, and typing into somebody's terminal.
 fn devices(rules: &mut Rules) -> Result<(), SyscallsError> {
     let kinds = [libc::S_IFCHR, libc::S_IFBLK];
     let made = |argument| {
@@ -265,11 +317,18 @@ fn devices(rules: &mut Rules) -> Result<(), SyscallsError> {
     #[cfg(target_arch = "x86_64")]
     rules.insert(libc::SYS_mknod, made(1)?);
     rules.insert(libc::SYS_mknodat, made(2)?);
-    let typed = [TIOCSTI, TIOCLINUX]
+    let requests = [
+        TIOCSTI,
+        TIOCLINUX,
+        FS_IOC_SETFLAGS,
+        FS_IOC_FSSETXATTR,
+        FS_IOC_ENABLE_VERITY,
+    ];
+    let refused = requests
         .map(|request| when(&[(1, SeccompCmpOp::Eq, request)]))
         .into_iter()
         .collect::<Result<_, _>>()?;
-    rules.insert(libc::SYS_ioctl, typed);
+    rules.insert(libc::SYS_ioctl, refused);
     Ok(())
 }
 

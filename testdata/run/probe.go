@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -47,6 +48,18 @@ func main() {
 					}
 				}
 			}
+		case "mask":
+			text, _ := os.ReadFile("/proc/self/status")
+			_, rest, _ := strings.Cut(string(text), "SigBlk:\t")
+			blocked, _, _ := strings.Cut(rest, "\n")
+			fmt.Println("blocked", blocked)
+		case "groups":
+			groups, _ := os.Getgroups()
+			fmt.Println("groups", groups)
+		case "leave":
+			child := exec.Command("/proc/self/exe", "sleep")
+			child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+			fmt.Println("leave", reason(child.Start()))
 		case "unshare":
 			fmt.Println("unshare", reason(syscall.Unshare(syscall.CLONE_NEWUSER)))
 		case "dial":

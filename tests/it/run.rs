@@ -3,6 +3,7 @@
 mod boxes;
 mod hostile;
 mod places;
+mod programs;
 mod rig;
 
 use std::io::{BufRead, BufReader, Read, Write};

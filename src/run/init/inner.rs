@@ -63,6 +63,10 @@ fn listen(control: &mut fs_err::File) -> Result<Option<Vec<u8>>, RunError> {
 
 fn supervise(child: i32, signals: &Signals, mut control: fs_err::File) -> Result<u8, RunError> {
     let waiting = |errno: Errno| RunError::setup("waiting", errno);
+    // It may have ended while no signal was read.
+    if let Some(code) = reap(child).map_err(waiting)? {
+        return Ok(code);
+    }
     loop {
         let mut events = [
             PollFd::new(signals, PollFlags::IN),

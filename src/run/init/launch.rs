@@ -3,6 +3,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use super::signals::unblocked;
 use super::{filter, mounts, privileges, program};
 use crate::run::HOSTNAME;
 use crate::run::error::RunError;
@@ -34,7 +35,7 @@ pub(super) fn start(spec: &Spec) -> Result<u32, RunError> {
         // Signals to our group reach it through us, once.
         command.process_group(0);
     }
-    match command.spawn() {
+    match unblocked(|| command.spawn()).flatten() {
         Ok(child) => Ok(child.id()),
         Err(error) => Err(program::explain(&spec.words, &error)),
     }

@@ -13,6 +13,7 @@
 mod filter;
 mod inner;
 mod launch;
+mod leftovers;
 mod mounts;
 mod namespaces;
 mod network;

@@ -65,6 +65,7 @@ pub(super) fn own_namespace() -> Result<(), RunError> {
 pub(super) fn assemble(spec: &Spec) -> Result<Root, RunError> {
     let mut root = Root::mount(&spec.root).map_err(step("mounting the image"))?;
     add_tmp(&root, spec)?;
+    root.add_writable("tmp").map_err(step("/tmp"))?;
     for volume in &spec.volumes {
         add_volume(&mut root, volume)?;
     }

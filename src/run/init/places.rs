@@ -30,6 +30,8 @@ pub(super) struct Root {
     pub(super) tree: Tree,
     /// Folders that got a small file system of their own, which is written only now.
     made: Vec<String>,
+    /// The devices of these, and of those that stay writable: what is missing there is just made.
+    fresh: Vec<u64>,
 }
 
 impl Root {
@@ -41,12 +43,20 @@ impl Root {
             path: path.to_owned(),
             tree: Tree::open(path, Ownership::Ours)?,
             made: Vec::new(),
+            fresh: Vec::new(),
         })
     }
 
     /// Where the root is mounted.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// From now on places are made in the file system at a path, which the container writes, too.
+    pub(super) fn add_writable(&mut self, path: &str) -> io::Result<()> {
+        let handle = self.tree.handle(path)?.ok_or(io::ErrorKind::NotFound)?;
+        self.fresh.push(sys::fstat(&handle)?.st_dev);
+        Ok(())
     }
 
     /// A handle of a place for something of this shape, made when it is missing.
@@ -63,7 +73,7 @@ impl Root {
             }
         };
         existing = of_shape(existing, Shape::Folder)?;
-        if !self.made.iter().any(|made| made == above) {
+        if !self.fresh.contains(&sys::fstat(&existing)?.st_dev) {
             self.make_room(above, &existing)?;
         }
         let facts = Facts {
@@ -114,6 +124,7 @@ impl Root {
             let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
             mount(Some(&from), &to, NOTHING, flags, NOTHING)?;
         }
+        self.fresh.push(sys::fstat(&new)?.st_dev);
         self.made.push(path.to_owned());
         Ok(())
     }

@@ -65,7 +65,7 @@ pub(super) fn drop(spec: &Spec) -> io::Result<()> {
     clear_ambient_capability_set()?;
     let (uid, gid) = (Uid::from_raw(spec.uid), Gid::from_raw(spec.gid));
     if spec.rights == Rights::Root {
-        setgroups(&[gid])?;
+        setgroups(&[])?;
         setresgid(gid, gid, gid)?;
         setresuid(uid, uid, uid)?;
     }

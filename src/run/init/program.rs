@@ -12,6 +12,7 @@ use crate::run::tree::Tree;
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The longest first line of a script that Linux reads.
 const MAX_SHEBANG: u64 = 256;
+const MAX_LINE: usize = MAX_SHEBANG as usize;
 
 /// What is executed.
 #[derive(Debug, PartialEq, Eq)]
@@ -100,6 +101,53 @@ fn check(tree: &Tree, path: &str, spec: &Spec) -> Result<Option<Vec<String>>, Ru
         program: path.to_owned(),
         why: why.to_owned(),
     };
+    let file = executable(tree, path)?;
+    let mut head = Vec::new();
+    let mut reader = BufReader::new(&file).take(MAX_SHEBANG);
+    let unreadable = |error: io::Error| not_executable(&error.to_string());
+    reader.read_until(b'\n', &mut head).map_err(unreadable)?;
+    if let Some(line) = head.strip_prefix(b"#!") {
+        let words = interpreter(line)
+            .ok_or_else(|| not_executable("its first line, from #!, names no interpreter"))?;
+        let interpreter = words.first().cloned().unwrap_or_default();
+        return match tree.handle(interpreter.trim_start_matches('/')) {
+            Ok(Some(_)) => executable(tree, &interpreter).map(|_file| Some(words)),
+            _ => Err(missing_interpreter(path, &interpreter)),
+        };
+    }
+    let Some(summary) = elf::summarise(path, &file) else {
+        return Err(not_executable(
+            "it is neither a program nor a script whose first line begins with #!",
+        ));
+    };
+    if let Some(loader) = &summary.interpreter
+        && tree
+            .handle(loader.trim_start_matches('/'))
+            .ok()
+            .flatten()
+            .is_none()
+    {
+        return Err(RunError::NotFound {
+            program: path.to_owned(),
+            why: format!("needs the loader {loader}, which is not in the image"),
+            hint: "build it static, or on a base with this C library (--base cc)".to_owned(),
+        });
+    }
+    if !runs_on(&summary.machine, &spec.architecture) {
+        return Err(not_executable(&format!(
+            "it is for {}, and the image says {}",
+            summary.machine, spec.architecture
+        )));
+    }
+    Ok(None)
+}
+
+/// A regular file with an x bit.
+fn executable(tree: &Tree, path: &str) -> Result<std::fs::File, RunError> {
+    let not_executable = |why: &str| RunError::NotExecutable {
+        program: path.to_owned(),
+        why: why.to_owned(),
+    };
     let unreadable = |error: io::Error| not_executable(&error.to_string());
     let inside = path.trim_start_matches('/');
     if tree.handle(inside).map_err(unreadable)?.is_none() {
@@ -115,40 +163,22 @@ fn check(tree: &Tree, path: &str, spec: &Spec) -> Result<Option<Vec<String>>, Ru
     if !is_executable(tree, path).map_err(unreadable)? {
         return Err(not_executable("its mode has no x bit"));
     }
-    let mut head = Vec::new();
-    let mut reader = BufReader::new(&file).take(MAX_SHEBANG);
-    reader.read_until(b'\n', &mut head).map_err(unreadable)?;
-    if let Some(line) = head.strip_prefix(b"#!") {
-        let line = String::from_utf8_lossy(line);
-        let words: Vec<String> = line.trim().splitn(2, ' ').map(str::to_owned).collect();
-        let interpreter = words.first().cloned().unwrap_or_default();
-        return match tree.handle(interpreter.trim_start_matches('/')) {
-            Ok(Some(_)) => Ok(Some(words)),
-            _ => Err(missing_interpreter(path, &interpreter)),
-        };
-    }
-    if let Some(summary) = elf::summarise(path, &file) {
-        if let Some(loader) = &summary.interpreter
-            && tree
-                .handle(loader.trim_start_matches('/'))
-                .ok()
-                .flatten()
-                .is_none()
-        {
-            return Err(RunError::NotFound {
-                program: path.to_owned(),
-                why: format!("needs the loader {loader}, which is not in the image"),
-                hint: "build it static, or on a base with this C library (--base cc)".to_owned(),
-            });
-        }
-        if !runs_on(&summary.machine, &spec.architecture) {
-            return Err(not_executable(&format!(
-                "it is for {}, and the image says {}",
-                summary.machine, spec.architecture
-            )));
-        }
-    }
-    Ok(None)
+    Ok(file)
+}
+
+/// The words behind `#!` as the kernel splits them (`fs/binfmt_script.c`): an interpreter and all
+/// else as one argument. Nothing else than spaces and tabs is left out.
+fn interpreter(line: &[u8]) -> Option<Vec<String>> {
+    let blank = |c: char| matches!(c, ' ' | '\t');
+    let text = String::from_utf8_lossy(line);
+    let whole = text.ends_with('\n');
+    let text = text.trim_end_matches('\n').trim_matches(blank);
+    let (name, argument) = text.split_once(blank).unwrap_or((text, ""));
+    // A name that is cut off is none.
+    let known = !name.is_empty() && (whole || text.len() + 2 < MAX_LINE || text.contains(blank));
+    let argument = argument.trim_start_matches(blank);
+    let words = [name, argument].into_iter().filter(|word| !word.is_empty());
+    known.then(|| words.map(str::to_owned).collect())
 }
 
 /// Whether programs for one processor run on another.
@@ -157,6 +187,13 @@ fn runs_on(program: &str, image: &str) -> bool {
 }
 
 fn missing_interpreter(path: &str, interpreter: &str) -> RunError {
+    if let Some(name) = interpreter.strip_suffix('\r') {
+        return RunError::NotFound {
+            program: path.to_owned(),
+            why: format!("is a script for {name} with a carriage return"),
+            hint: "its lines end in CR LF, as on Windows: write them with LF".to_owned(),
+        };
+    }
     RunError::NotFound {
         program: path.to_owned(),
         why: format!("is a script for {interpreter}, which is not in the image"),
@@ -203,6 +240,23 @@ pub(super) fn explain(words: &[String], error: &io::Error) -> RunError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_first_line_is_split_as_the_kernel_does() {
+        let long = format!("{}\n", "/".repeat(300));
+        for (line, words) in [
+            ("/bin/sh\n", Some(vec!["/bin/sh"])),
+            ("/bin/sh", Some(vec!["/bin/sh"])),
+            (" \t/bin/sh\t-x  -e \n", Some(vec!["/bin/sh", "-x  -e"])),
+            ("/bin/sh\r\n", Some(vec!["/bin/sh\r"])),
+            (" \n", None),
+            (&long[..254], None),
+        ] {
+            let found = interpreter(line.as_bytes());
+            let words = words.map(|words| words.iter().map(ToString::to_string).collect());
+            assert_eq!(found, words, "{line:?}");
+        }
+    }
 
     #[test]
     fn an_emulator_gets_the_program_or_the_scripts_interpreter() {

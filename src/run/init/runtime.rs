@@ -10,10 +10,15 @@ use nix::mount::{MsFlags, mount};
 use serde_json::{Value, json};
 
 use super::places::restrict;
-use super::{filter, mounts, privileges, program};
+use super::signals::unblocked;
+use super::{filter, leftovers, mounts, privileges, program};
 use crate::run::HOSTNAME;
 use crate::run::error::RunError;
 use crate::run::spec::Spec;
+
+/// Files of a bundle: the runtime's own, and the program's process id.
+const STATE: &str = "state";
+const NUMBER: &str = "program";
 
 /// Writes a bundle where nobody else sees it and starts the runtime; yields its process id.
 pub(super) fn start(spec: &Spec, runtime: &Path) -> Result<u32, RunError> {
@@ -30,23 +35,35 @@ pub(super) fn start(spec: &Spec, runtime: &Path) -> Result<u32, RunError> {
     let options = Some("mode=0700,size=16m");
     mount(Some("tmpfs"), &bundle, Some("tmpfs"), flags, options)
         .map_err(|errno| RunError::setup("the bundle's folder", errno))?;
-    let state = bundle.join("state");
-    fs_err::create_dir(&state).map_err(setup("the runtime's state"))?;
+    fs_err::create_dir(bundle.join(STATE)).map_err(setup("the runtime's state"))?;
     let config = config(spec, &found).to_string();
     fs_err::write(bundle.join("config.json"), config).map_err(setup("the bundle"))?;
     // The runtime finds itself in the process table that it is in.
     mounts::mount_proc(Path::new("/proc"))
         .map_err(|errno| RunError::setup("mounting /proc", errno))?;
-    let is_crun = runtime.file_name().is_some_and(|name| name == "crun");
-    let hidden = if is_crun {
+    let hidden = if is_crun(runtime) {
         cover_control_groups()
     } else {
         lock_control_groups()
     };
     hidden.map_err(|error| RunError::setup("hiding control groups", error))?;
+    let number = bundle.join(NUMBER);
+    let mut command = command(runtime, &bundle);
+    if !privileges::has_terminal() {
+        command.process_group(0);
+    }
+    let child = unblocked(|| command.spawn())
+        .flatten()
+        .map_err(|error| RunError::setup(format!("starting {}", runtime.display()), error))?;
+    leftovers::end_with_program(number, child.id());
+    Ok(child.id())
+}
+
+/// The runtime with its arguments.
+fn command(runtime: &Path, bundle: &Path) -> Command {
     let mut command = Command::new(runtime);
-    command.arg("--root").arg(&state);
-    if is_crun {
+    command.arg("--root").arg(bundle.join(STATE));
+    if is_crun(runtime) {
         command.arg("--cgroup-manager=disabled");
     } else {
         // It warns of the groups that it can't make.
@@ -56,20 +73,21 @@ pub(super) fn start(spec: &Spec, runtime: &Path) -> Result<u32, RunError> {
     }
     command
         .arg("run")
+        .arg("--pid-file")
+        .arg(bundle.join(NUMBER))
         .arg("--bundle")
-        .arg(&bundle)
+        .arg(bundle)
         .arg("karisimbi")
         .env_clear()
         .env(
             "PATH",
             "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         );
-    if !privileges::has_terminal() {
-        command.process_group(0);
-    }
-    let child = command.spawn();
-    let what = || format!("starting {}", runtime.display());
-    Ok(child.map_err(|error| RunError::setup(what(), error))?.id())
+    command
+}
+
+fn is_crun(runtime: &Path) -> bool {
+    runtime.file_name().is_some_and(|name| name == "crun")
 }
 
 /// crun is told to make no control groups, and still refuses hosts with both versions of them.

@@ -61,6 +61,16 @@ impl AsFd for Signals {
     }
 }
 
+/// Starts something with no signal blocked: a program inherits what its parent blocks, and most
+/// never look. What is sent to us meanwhile is lost, the end of a child too.
+pub(super) fn unblocked<T>(start: impl FnOnce() -> T) -> io::Result<T> {
+    let ours = SigSet::thread_get_mask()?;
+    SigSet::empty().thread_set_mask()?;
+    let started = start();
+    ours.thread_set_mask()?;
+    Ok(started)
+}
+
 /// Whether a number is that of a signal that is forwarded.
 pub(super) fn forwarded(number: i32) -> Option<Signal> {
     let signal = Signal::try_from(number).ok();

@@ -53,11 +53,6 @@ const ATTACKS: &[(&str, &str, &str)] = &[
         "os.rename(new('x'), OUT + '/x')",
         "EACCES EXDEV",
     ),
-    (
-        "mode of outside",
-        "call(268, -100, OUT.encode() + b'/home', 0o777)",
-        "EPERM nothing 0",
-    ),
     ("tcp", "socket.socket()", "EPERM"),
     ("tcp6", "socket.socket(socket.AF_INET6)", "EPERM"),
     (
@@ -102,6 +97,51 @@ const ATTACKS: &[(&str, &str, &str)] = &[
         "EPERM",
     ),
     ("signal", "os.kill(os.getppid(), 0)", "EPERM"),
+    (
+        "limit of another",
+        "resource.prlimit(os.getppid(), resource.RLIMIT_CPU, (1, 1))",
+        "EPERM",
+    ),
+    (
+        "priority of another",
+        "os.setpriority(os.PRIO_PROCESS, os.getppid(), 19)",
+        "EPERM",
+    ),
+    (
+        "priority of the user",
+        "os.setpriority(os.PRIO_USER, 0, 19)",
+        "EPERM",
+    ),
+    (
+        "class of another",
+        "os.sched_setscheduler(os.getppid(), os.SCHED_IDLE, os.sched_param(0))",
+        "EPERM",
+    ),
+    (
+        "processors of another",
+        "os.sched_setaffinity(os.getppid(), {0})",
+        "EPERM",
+    ),
+    (
+        "disks of another",
+        "call(251, 1, os.getppid(), 3 << 13)",
+        "EPERM",
+    ),
+    (
+        "watched folder",
+        "call(254, call(294, 0), OUT.encode() + b'/home', 0xfff)",
+        "EPERM",
+    ),
+    (
+        "attribute of outside",
+        "os.setxattr(OUT + '/home', 'user.x', b'x')",
+        "EPERM",
+    ),
+    (
+        "flags of what is read",
+        "fcntl.ioctl(os.open(OUT + '/source/main.c', 0), 0x40086602, bytes(8))",
+        "EPERM",
+    ),
     ("ptrace", "call(101, 0, 0, 0, 0)", "EPERM"),
     (
         "process_vm_readv",
@@ -161,7 +201,7 @@ const ATTACKS: &[(&str, &str, &str)] = &[
 ];
 
 const PRELUDE: &str = r"
-import ctypes, errno, fcntl, os, socket
+import ctypes, errno, fcntl, os, resource, socket
 OUT = os.environ['OUTSIDE']
 libc = ctypes.CDLL(None, use_errno=True)
 def call(*numbers):
@@ -187,7 +227,7 @@ def privileges():
     status = dict(line.split(':', 1) for line in open('/proc/self/status'))
     assert status['NoNewPrivs'].strip() == '1'
     # What opens files of others, and that only for root.
-    return 'nothing' if int(status['CapBnd'], 16) & ~0x1f == 0 or os.getuid() else status['CapBnd']
+    return 'nothing' if int(status['CapBnd'], 16) & ~0x6 == 0 or os.getuid() else status['CapBnd']
 def attack(name, what):
     try:
         result = what()
@@ -241,6 +281,34 @@ fn nothing_outside_is_read_written_or_reached() {
         let source = std::fs::read_to_string(rig.path("source/main.c")).expect("the source");
         assert_eq!(source, "int main(void) { return 0; }\n");
     }
+}
+
+#[test]
+fn what_root_starts_owns_no_file_of_roots_and_opens_those_of_others() {
+    let rig = Rig::new(User::Root);
+    let source = rig.path("source");
+    std::os::unix::fs::chown(&source, Some(1234), Some(1234)).expect("an owner");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(&source, private).expect("a mode");
+    let output = rig.python(&format!(
+        "{PRELUDE}
+attack('mode', lambda: os.chmod(OUT + '/home', 0o777))
+attack('owner', lambda: os.chown(OUT + '/home', os.getuid(), -1))
+attack('times', lambda: os.utime(OUT + '/home', (1, 1)))
+attack('shadow', lambda: os.chmod('/etc/shadow', 0o644))
+attack('kill', lambda: os.kill(1, 0))
+assert os.access(OUT + '/source/main.c', os.R_OK) and os.access('.', os.W_OK)
+assert open(OUT + '/source/main.c').read()
+os.mkdir('d', 0o700); os.chmod(new('d/own'), 0o755); os.utime('d/own', (1, 1))
+attack('user', os.getuid)
+"
+    ));
+    let expected = "mode\tEPERM\nowner\tEPERM\ntimes\tEPERM\nshadow\tEPERM\nkill\tEPERM\n\
+                    user\t65530\n";
+    assert_eq!(said(&output), expected, "{}", shown(&output));
+    let mode = std::fs::metadata(rig.path("home")).expect("a folder");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&mode.permissions());
+    assert_eq!(mode & 0o777, 0o755);
 }
 
 #[test]
