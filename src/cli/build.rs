@@ -208,16 +208,12 @@ impl Build {
     fn next(&self, image: &str, built: &Built) -> String {
         let target = format!("HOST/PROJECT/{}:{}", built.name, built.version);
         let plain = self.tags.is_empty() && self.outputs.is_empty();
-        match self.source.alone().filter(|_| plain) {
-            Some(what) => {
-                let what = quoted(what);
-                format!("karisimbi run {what}  |  karisimbi build {what} -t {target} --push")
-            }
-            None => {
-                let image = quoted(image);
-                format!("karisimbi run {image}  |  karisimbi copy {image} {target}")
-            }
+        if let Some(what) = self.source.alone().filter(|_| plain) {
+            let what = quoted(what);
+            return format!("karisimbi run {what}  |  karisimbi build {what} -t {target} --push");
         }
+        let image = quoted(image);
+        format!("karisimbi run {image}  |  karisimbi copy {image} {target}")
     }
 
     fn print(&self, built: &Built, line: Option<String>) -> Outcome {

@@ -191,7 +191,10 @@ impl Coded for SettingsError {
             Self::Outside { .. } => "write a path below the source's root",
             Self::CurrentDir { .. } => "change to a folder that exists",
             Self::Write { .. } => "check that its folder exists and may be written",
-            Self::NoFolder { .. } => "name a folder, or a Git URL such as https://HOST/OWNER/REPO",
+            Self::NoFolder { .. } => {
+                "name a folder, or a Git URL such as https://HOST/OWNER/REPO; run and smoke take \
+                 images as well: HOST/PROJECT/NAME:TAG, oci:DIR, docker-archive:FILE"
+            }
             Self::RefOfFolder { .. } => "check the reference out there, or name a Git URL",
             Self::PushWhere => {
                 "pass -t HOST/PROJECT/NAME:TAG, set KARISIMBI_REPO=HOST/PROJECT, or set container.image"

@@ -62,7 +62,8 @@ fn pages_that_comments_name_exist() {
         let words = comments.flat_map(|(_, comment)| comment.split([' ', '(', ')', '`', ',']));
         for word in words.filter(|word| word.starts_with("docs/")) {
             let page = word.trim_end_matches(['.', ':', ';']);
-            if page.ends_with(".md") && !root.join(page).exists() {
+            let path = root.join(page);
+            if path.extension().is_some_and(|end| end == "md") && !path.exists() {
                 missing.push(format!("{}: {page}", source.display()));
             }
         }

@@ -31,7 +31,7 @@ pub enum Security {
 /// The packages of a platform (`linux/amd64`) of which the signed indices have a later version.
 ///
 /// # Errors
-/// Those of [`super::resolve`].
+/// Those of [`super::resolve()`].
 pub fn newer(
     locked: &LockedDeb,
     platform: &str,

@@ -134,7 +134,7 @@ fn a_build_has_the_same_bytes_at_every_level_and_tells_its_own() {
         (&["--sandbox", "off"], "none", Some("warning[SBX-OFF]")),
     ] {
         let (_, stderr) = both(&mut build(&bench, args));
-        let ran = format!(" s, sandbox {level}\n");
+        let ran = format!("s, sandbox {level}\n");
         assert!(
             stderr.contains("\nran      go build . (linux/amd64), "),
             "{stderr}"
