@@ -18,6 +18,7 @@ mod filter;
 mod index;
 mod indices;
 mod keys;
+mod lines;
 mod logins;
 mod merge;
 mod mirror;
