@@ -50,6 +50,7 @@ pub use assemble_error::AssembleError;
 pub use config::{Bytecode, PACKAGES, RUNTIME, base_of, layer_keys};
 pub use error::DebError;
 pub use fetch::fetch;
+pub(super) use mirror::hidden;
 pub use node::{is_release_of, npm_package};
 pub use npm::{NPM_REGISTRY, fetch_file, lock_npm, npm_versions};
 pub use os_packages::{OsPackages, os_packages_layer};
