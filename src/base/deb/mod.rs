@@ -57,7 +57,7 @@ pub use os_packages::{OsPackages, os_packages_layer};
 pub use outdated::{Newer, Security, newer};
 pub use python::tool_architecture;
 pub use resolve::{Wanted, resolve};
-pub use sets::{FILTER_VERSION, InvalidSet, PackageSet, exclude, roots, suites};
+pub use sets::{FILTER_VERSION, InvalidSet, PackageSet, exclude, exclude_on_top, roots, suites};
 pub use version::compare as compare_versions;
 
 /// What assembling may use.
