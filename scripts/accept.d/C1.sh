@@ -45,14 +45,17 @@ mkdir "$WORK/first"
 cd "$WORK/first"
 TIMEFORMAT='%R s wall, %U s CPU'
 for name in "${names[@]}"; do
-  { time "$KARISIMBI" base lock "$name" --cache-dir cache >>log 2>&1; } 2>spent ||
-    failed "base lock $name: $(tail -5 log)"
+  { time "$TOOLS/measure.py" memory "$KARISIMBI" base lock "$name" --cache-dir cache >>log 2>&1; } \
+    2>spent || failed "base lock $name: $(tail -5 log)"
   say "$name locked: $(tail -1 spent)"
-  { time "$KARISIMBI" base build "$name" --platform $platforms --cache-dir cache -o "oci:out/$name:v1" >>log 2>&1; } \
-    2>spent || failed "base build $name: $(tail -5 log)"
+  { time "$TOOLS/measure.py" memory "$KARISIMBI" base build "$name" --platform $platforms --cache-dir cache \
+    -o "oci:out/$name:v1" >>log 2>&1; } 2>spent || failed "base build $name: $(tail -5 log)"
   say "$name fetched and assembled for both: $(tail -1 spent)"
   "$TOOLS/layout-check.py" "out/$name" v1 >/dev/null || failed "the layout of $name"
 done
+most=$(jq .rss_kb memory | sort -n | tail -1)
+say "memory of the largest of these: $((most / 1024)) MB"
+at_most "KiB of memory while locking and assembling" "$most" $((64 * 1024))
 digests out >digests
 same "digests of four bases for two platforms" 8 "$(sort -u digests | wc -l)"
 while read -r name architecture digest; do

@@ -118,7 +118,7 @@ equal() { # equal NAME OLD NEW SOURCE-AND-OPTIONS...
   local name=$1 old=$2 new=$3 built digest
   shift 3
   build "$WORK/$name.old" "$@" --base "$old" -o "oci:$WORK/equal:$name-old" >/dev/null
-  run "$KARISIMBI" rebase "oci:$WORK/equal:$name-old" --base "$new" -o "oci:$WORK/equal:$name" \
+  run "$KARISIMBI" rebase --lock "$WORK/rebase.lock" "oci:$WORK/equal:$name-old" --base "$new" -o "oci:$WORK/equal:$name" \
     >"$WORK/$name.out" 2>"$WORK/$name.log" || failed "rebase $name: $(tail -c 800 "$WORK/$name.log")"
   same "lines of $name" "oci:$WORK/equal:$name" "$(cat "$WORK/$name.out")"
   # With a cache of its own: nothing of the first build helps.
@@ -155,7 +155,7 @@ build "$WORK/pushed" "$hello" --base "$REGISTRY/base/alpine:alpine" -t "$REGISTR
 built=$(build "$WORK/rebuilt" "$hello" --base "$REGISTRY/base/alpine:alpine-update" -t "$REGISTRY/p/hello:rebuilt" --push)
 ours=$("$KARISIMBI" inspect "$REGISTRY/p/hello:v1" --format json | jq -r '.images[0].layers[-1].digest')
 : >"$WORK/requests"
-line=$(run "$KARISIMBI" rebase "$REGISTRY/p/hello:v1" --base "$REGISTRY/base/alpine:alpine-update" \
+line=$(run "$KARISIMBI" rebase --lock "$WORK/rebase.lock" "$REGISTRY/p/hello:v1" --base "$REGISTRY/base/alpine:alpine-update" \
   -t rebased --push --cache-dir "$WORK/fresh" 2>"$WORK/rebase.log") || failed "rebase: $(tail -c 800 "$WORK/rebase.log")"
 same "rebase through a registry" "$REGISTRY/p/hello@$built" "$line"
 lacks "requests of the rebase" "^GET .*$ours" "$WORK/requests"
@@ -167,7 +167,7 @@ say "registry $direct: $(grep -c . "$WORK/requests") requests, no byte of our la
 
 forbidden() { # forbidden NAME CODE IMAGE BASE
   local exit_code=0
-  "$KARISIMBI" rebase "$3" --base "$4" -o "oci:$WORK/never" >"$WORK/refused.out" 2>"$WORK/refused.log" || exit_code=$?
+  "$KARISIMBI" rebase --lock "$WORK/rebase.lock" "$3" --base "$4" -o "oci:$WORK/never" >"$WORK/refused.out" 2>"$WORK/refused.log" || exit_code=$?
   same "exit code of $1 ($(tail -c 600 "$WORK/refused.log"))" 1 "$exit_code"
   holds "$1" "^error\[$2\]" "$WORK/refused.log"
   [ ! -s "$WORK/refused.out" ] && [ ! -e "$WORK/never" ] || failed "$1: something was written"

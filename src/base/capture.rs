@@ -64,7 +64,7 @@ type ReadText = fn(&[u8]) -> Option<Said>;
 pub(super) fn capture(entry: &mut EntrySummary, contents: &mut dyn Read) -> io::Result<Captured> {
     let (folder, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
     let parent = folder.rsplit('/').next().unwrap_or_default();
-    if let Some(read) = text_reader(&entry.path, parent, name) {
+    if let Some(read) = text_reader(parent, name) {
         return Ok(Captured {
             machine: None,
             said: read(&text(contents, TEXT_LIMIT)?),
@@ -99,10 +99,11 @@ pub(super) fn capture(entry: &mut EntrySummary, contents: &mut dyn Read) -> io::
 }
 
 /// How a file is read that is a text by its place; none for others.
-fn text_reader(path: &str, parent: &str, name: &str) -> Option<ReadText> {
+fn text_reader(parent: &str, name: &str) -> Option<ReadText> {
     let python = minor_of("python", parent).is_some();
     match name {
-        "passwd" | "group" if path == "etc/passwd" || path == "etc/group" => {
+        // Wherever a link of the finished tree may lead: usr/etc, usr/lib of nss-altfiles.
+        "passwd" | "group" if matches!(parent, "etc" | "lib") => {
             Some(|file| Some(Said::Names(names(file))))
         }
         "os-release" => Some(|file| Some(Said::OsRelease(variables(file)))),

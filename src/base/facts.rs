@@ -47,7 +47,7 @@ fn known(base: &Base, context: &BaseContext<'_>) -> Result<BaseFacts, BaseError>
 /// about a compression, must not reach the facts of the base that it names.
 fn key(base: &Base) -> Digest {
     use std::fmt::Write as _;
-    let mut text = "karisimbi base facts 2\n".to_owned();
+    let mut text = "karisimbi base facts 3\n".to_owned();
     for layer in &base.layers {
         // Writing to a String can't fail.
         let Descriptor {

@@ -7,6 +7,7 @@ use std::path::Path;
 use base64::Engine as _;
 
 use super::BaseName;
+use super::deb::hidden;
 use super::lock::{
     BasesLock, LockedBase, LockedDeb, LockedFile, LockedLayer, LockedPackage, LockedPlatform,
     LockedRegistry, LockedSource,
@@ -93,7 +94,11 @@ fn deb_base(deb: &LockedDeb, name: Option<&BaseName>) -> Result<(), Wrong> {
 fn source(source: &LockedSource) -> Result<(), Wrong> {
     // The path of a mirror on this disk begins behind the third slash.
     if !is_address(&source.mirror, &["https://", "http://", "file:///"]) {
-        return wrong(".mirror", &source.mirror, "an address without a login");
+        return wrong(
+            ".mirror",
+            &hidden(&source.mirror),
+            "an address without a login",
+        );
     }
     if !is_suite(&source.suite) {
         return wrong(".suite", &source.suite, "the name of a suite");
@@ -189,7 +194,7 @@ fn extra(file: &LockedFile) -> Result<(), Wrong> {
     ) {
         return wrong(
             &place(".url"),
-            &file.url,
+            &hidden(&file.url),
             "an https address without a login",
         );
     }

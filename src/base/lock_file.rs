@@ -146,7 +146,8 @@ impl LockUse {
         if self.entry(name) == Some(base) {
             return Ok(None);
         }
-        // Another build may have added its own base meanwhile.
+        // Another build may have added its own base meanwhile, or be about to.
+        let _alone = alone(path);
         let mut lock = read(path)?.map(|opened| opened.lock).unwrap_or_default();
         lock.bases.insert(name.to_owned(), base.clone());
         write(path, &lock)?;
@@ -248,6 +249,21 @@ pub fn text(lock: &BasesLock) -> Result<String, LockError> {
     Ok(text + "\n")
 }
 
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// The lock's folder, locked against other processes until it is dropped: that leaves no file
+/// behind. None where the file system has no locks; what is wrong with the folder, writing tells.
+fn alone(path: &Path) -> Option<std::fs::File> {
+    let folder = fs_err::File::open(folder_of(path)).ok()?.into_file();
+    folder.lock().ok()?;
+    Some(folder)
+}
+
 /// Writes a lock beside its name and renames it; a file that says the same is left alone.
 ///
 /// # Errors
@@ -263,10 +279,7 @@ pub fn write(path: &Path, lock: &BasesLock) -> Result<(), LockError> {
     {
         return Ok(());
     }
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let place = || -> io::Result<NamedTempFile> {
         let mut file = tempfile::Builder::new()
             .prefix(".karisimbi-")

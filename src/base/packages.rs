@@ -188,12 +188,13 @@ impl Asked<'_> {
     ) -> Result<LockedDeb, BaseError> {
         let roots = deb::roots(self.suite, &self.set).map_err(part)?;
         let os_packages = &context.options.os_packages;
-        let base = self.resolve(&roots, architectures, deb)?;
+        let base = self.resolve((&roots, &deb::exclude(self.suite)), architectures, deb)?;
         let above = if os_packages.is_empty() {
             None
         } else {
             let all = [roots.as_slice(), os_packages].concat();
-            Some(self.resolve(&all, architectures, deb)?)
+            let exclude = deb::exclude_on_top(os_packages);
+            Some(self.resolve((&all, &exclude), architectures, deb)?)
         };
         let mut platforms = BTreeMap::new();
         for (index, architecture) in architectures.iter().enumerate() {
@@ -223,14 +224,14 @@ impl Asked<'_> {
 
     fn resolve(
         &self,
-        roots: &[String],
+        (roots, exclude): (&[String], &[String]),
         architectures: &[&str],
         deb: &DebContext<'_>,
     ) -> Result<Resolution, BaseError> {
         let wanted = Wanted {
             suite: self.suite,
             roots,
-            exclude: &deb::exclude(self.suite),
+            exclude,
             architectures,
             earlier: self.earlier,
         };

@@ -253,7 +253,7 @@ impl BaseContext<'_> {
         memo.extend_from_slice(&document.bytes);
         let what = format!("the manifest of base {base}");
         self.store
-            .remember(&what, &manifest_memo(&document.digest), &memo);
+            .remember_input(&what, &manifest_memo(&document.digest), &memo);
     }
 
     fn config(
@@ -296,7 +296,7 @@ impl BaseContext<'_> {
                     size,
                 });
             }
-            store.commit_blob(out, digest).map_err(source)?
+            store.commit_input(out, digest).map_err(source)?
         };
         open(&path).map_err(|source| BaseError::Read {
             base: base.to_owned(),

@@ -10,6 +10,23 @@ fn native(content: &str) -> String {
 }
 
 #[test]
+fn accounts_are_found_where_links_lead() {
+    let beside = [("usr/etc/passwd", "fa:x:1001:1\n"), ("etc", "lusr/etc")];
+    let later = [("usr/etc/passwd", "fb:x:1001:1\n")];
+    let alone = [
+        ("etc/passwd", "l/usr/lib/passwd"),
+        ("usr/lib/passwd", "fc:x:1001:1\n"),
+    ];
+    for (layers, name) in [
+        (&[&beside[..]][..], "a"),
+        (&[&beside, &later], "b"),
+        (&[&alone], "c"),
+    ] {
+        assert_eq!(facts(layers).users[&1001], name);
+    }
+}
+
+#[test]
 fn users_and_libc_come_from_the_topmost_files() {
     let glibc = native("fGNU C Library (Debian GLIBC 2.41-12) stable release version 2.41.\n");
     let musl = native("x\x001.2.5\0\0libc");

@@ -15,7 +15,7 @@ use clap::{Args, Subcommand};
 use super::{Global, Outcome};
 use crate::base::lock::LockedBase;
 use crate::base::lock_file::{BASES_LOCK, LockPlace, LockUse};
-use crate::base::{BaseName, BaseOptions, LockError, PinContext};
+use crate::base::{BaseName, BaseOptions, LockError, Locking, PinContext};
 use crate::error::AnyError;
 use crate::pipeline::{self, PipelineError, Session};
 use crate::settings::env::Environment;
@@ -93,6 +93,13 @@ impl Ground {
         }
         let path = ground.path();
         Err(LockError::Missing { path }.into())
+    }
+
+    /// With a lock that nothing may be missing from, and that is not written.
+    pub(super) fn locked(mut self) -> Self {
+        self.options.locking = Locking::Locked;
+        self.lock = self.lock.read_only();
+        self
     }
 
     /// The lock's file.

@@ -45,7 +45,7 @@ enum Action {
         /// Layers, their records, unpacked images and the outputs of steps
         #[arg(long)]
         layers: bool,
-        /// Clones and the caches of tools
+        /// Packages and bases that were fetched, clones and the caches of tools
         #[arg(long)]
         inputs: bool,
         /// Everything

@@ -36,6 +36,9 @@ pub(super) struct Rebase {
     outputs: Vec<String>,
     #[command(flatten)]
     bases: BaseArgs,
+    /// Refuse to resolve a base that bases.lock does not pin
+    #[arg(long)]
+    locked: bool,
 }
 
 impl Rebase {
@@ -48,6 +51,9 @@ impl Rebase {
             hosts.extend(host(&self.image));
         }
         let mut ground = Ground::new(global, &self.bases, environment)?;
+        if self.locked {
+            ground = ground.locked();
+        }
         let entry = base
             .lock_key()
             .and_then(|key| ground.lock.entry(&key).cloned());

@@ -184,7 +184,7 @@ impl Net {
                 found,
             });
         }
-        Ok((store.commit_blob(blob, &digest)?, digest, size))
+        Ok((store.commit_input(blob, &digest)?, digest, size))
     }
 
     /// A file to a writer that is made anew for each attempt. Its digest is the caller's business.
@@ -328,7 +328,10 @@ fn next_address(url: &Url, headers: &HeaderMap) -> Result<Url, DownloadError> {
         _ => Err(refuse(format!(
             "it leads from {} to {}",
             url.scheme(),
-            authority(&next)
+            match next.scheme() {
+                "http" => authority(&next),
+                other => other.to_owned(),
+            }
         ))),
     }
 }

@@ -7,6 +7,7 @@
 //! DIR/stamps/<hex>            stat of each blob when its digest was known; mtime = last use
 //! DIR/records/<hex of key>    the key's fields and the LayerRecord as JSON, sealed
 //! DIR/memos/<hex>             small results of tools (tool versions, go list), tree listings, sealed
+//! DIR/inputs/<hex>            marks the blobs and memos that were fetched; empty
 //! DIR/steps/<hex of slot>/    outputs of steps, kept for the compilers' own up-to-date tests
 //! DIR/roots/<hex>/            unpacked images, for `run`
 //! DIR/stat/<hex>              stat caches of source trees, sealed
@@ -55,11 +56,12 @@ pub const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
 pub const GO_MOD: &str = "// Keeps go from looking into this folder.\nmodule output\n";
 
 /// The folders that every store has.
-const FOLDERS: [&str; 9] = [
+const FOLDERS: [&str; 10] = [
     "blobs/sha256",
     "stamps",
     "records",
     "memos",
+    "inputs",
     "steps",
     "stat",
     "git",
@@ -198,6 +200,29 @@ impl Store {
             let text = format!("{what} is not kept and will be found out again: {error}");
             self.warn("CACHE-WRITE", text);
         }
+    }
+
+    /// Keeps what is needed to find a fetched blob again, and marks it as an input: as
+    /// [`Store::remember`] otherwise.
+    pub fn remember_input(&self, what: &str, key: &Digest, value: &[u8]) {
+        self.remember(what, key, value);
+        if let Err(error) = self.mark_input(key) {
+            let text = format!("{what} goes with the layers when they are cleared: {error}");
+            self.warn("CACHE-WRITE", text);
+        }
+    }
+
+    fn mark_input(&self, name: &Digest) -> Result<(), StoreError> {
+        let mark = self.mark_path(name);
+        if mark.exists() {
+            return Ok(());
+        }
+        let marked = fs::File::create(&mark).map(drop);
+        marked.map_err(|source| StoreError::explain(&mark, 0, source))
+    }
+
+    fn mark_path(&self, name: &Digest) -> PathBuf {
+        self.root.join("inputs").join(name.hex())
     }
 
     /// A folder of the store, created: `go`, `git`, … Its mtime becomes the time of last use.

@@ -26,7 +26,7 @@ pub struct Stats {
 /// One kind of thing: a folder of the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KindStats {
-    /// `blobs`, `records`, `memos`, `roots`, `steps`, `stat`, `git`, `go`, …
+    /// `blobs`, `inputs` (blobs and memos that were fetched), `records`, `memos`, `roots`, `steps`, `stat`, `git`, `go`, …
     pub kind: String,
     /// How many things.
     pub count: u64,
@@ -66,29 +66,47 @@ pub struct Problem {
 /// What [`Store::clear`] removes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    /// Blobs, records, memos, unpacked images, outputs of steps and stat caches.
+    /// Blobs, records, memos, unpacked images, outputs of steps and stat caches; no inputs.
     Layers,
-    /// Clones and the caches of tools: whatever was fetched.
+    /// Blobs and memos that are inputs, clones and the caches of tools: whatever was fetched.
     Inputs,
     /// Both.
     All,
 }
 
-/// Folders that hold the store's own results; every other folder holds inputs.
+/// Folders that hold the store's own results but for what is marked; every other folder holds inputs.
 const RESULTS: [&str; 7] = [
     "blobs", "stamps", "records", "memos", "roots", "steps", "stat",
 ];
 
-/// Folders that are neither results nor inputs.
-const OWN: [&str; 2] = ["locks", "tmp"];
+/// Folders that go with others or are neither.
+const OWN: [&str; 4] = ["locks", "tmp", "stamps", "inputs"];
+
+/// What a thing was kept for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Result,
+    Input,
+}
 
 /// Something that goes or stays as a whole.
 struct Unit {
     kind: String,
+    purpose: Purpose,
     path: PathBuf,
     bytes: u64,
     /// Last use, in nanoseconds since 1970.
     used: i128,
+}
+
+impl Unit {
+    /// As statistics name it.
+    fn shown(&self) -> &str {
+        match self.purpose {
+            Purpose::Input if RESULTS.contains(&self.kind.as_str()) => "inputs",
+            _ => &self.kind,
+        }
+    }
 }
 
 impl Store {
@@ -98,13 +116,13 @@ impl Store {
     /// STORE-IO.
     pub fn stats(&self) -> Result<Stats, StoreError> {
         let units = self.units()?;
-        let names: BTreeSet<&String> = units.iter().map(|unit| &unit.kind).collect();
+        let names: BTreeSet<&str> = units.iter().map(Unit::shown).collect();
         let kinds: Vec<KindStats> = names
             .into_iter()
             .map(|kind| {
-                let of_kind = units.iter().filter(|unit| unit.kind == *kind);
+                let of_kind = units.iter().filter(|unit| unit.shown() == kind);
                 KindStats {
-                    kind: kind.clone(),
+                    kind: kind.to_owned(),
                     count: of_kind.clone().count() as u64,
                     bytes: of_kind.map(|unit| unit.bytes).sum(),
                 }
@@ -135,12 +153,18 @@ impl Store {
             }
             self.discard(&unit, &mut removed)?;
         }
+        self.discard_orphans(&mut removed)?;
+        Ok(removed)
+    }
+
+    /// Removes the records whose blobs went.
+    fn discard_orphans(&self, removed: &mut Removed) -> Result<(), StoreError> {
         for unit in self.units()? {
             if unit.kind == "records" && !self.record_has_blob(&unit.path) {
-                self.discard(&unit, &mut removed)?;
+                self.discard(&unit, removed)?;
             }
         }
-        Ok(removed)
+        Ok(())
     }
 
     /// Removes everything of a kind. Waits as [`Store::prune`] does.
@@ -151,12 +175,17 @@ impl Store {
         let _alone = self.gate.alone(self.reporter.as_ref())?;
         let mut removed = Removed::default();
         for unit in self.units()? {
-            let result = RESULTS.contains(&unit.kind.as_str());
             removed.left += unit.bytes;
-            if what == What::All || result == (what == What::Layers) {
+            let goes = match what {
+                What::All => true,
+                What::Layers => unit.purpose == Purpose::Result,
+                What::Inputs => unit.purpose == Purpose::Input,
+            };
+            if goes {
                 self.discard(&unit, &mut removed)?;
             }
         }
+        self.discard_orphans(&mut removed)?;
         Ok(removed)
     }
 
@@ -228,10 +257,11 @@ impl Store {
     fn discard(&self, unit: &Unit, removed: &mut Removed) -> Result<(), StoreError> {
         let explain = |source| StoreError::explain(&unit.path, 0, source);
         remove(&unit.path).map_err(explain)?;
-        if unit.kind == "blobs"
+        if matches!(unit.kind.as_str(), "blobs" | "memos")
             && let Some(digest) = named_digest(&unit.path)
         {
             remove(&self.stamp_path(&digest)).map_err(explain)?;
+            remove(&self.mark_path(&digest)).map_err(explain)?;
         }
         removed.count += 1;
         removed.bytes += unit.bytes;
@@ -245,10 +275,11 @@ impl Store {
             for name in names(self.root())? {
                 let folder = self.root().join(&name);
                 let kind = name.to_string_lossy().into_owned();
-                if OWN.contains(&kind.as_str()) || kind == "stamps" || !folder.is_dir() {
+                if OWN.contains(&kind.as_str()) || !folder.is_dir() {
                     continue;
                 }
                 for path in places(&kind, &folder)? {
+                    let purpose = self.purpose(&kind, &path);
                     let used = if kind == "blobs" {
                         named_digest(&path).map(|digest| self.stamp_path(&digest))
                     } else {
@@ -258,6 +289,7 @@ impl Store {
                         bytes: size_of(&path)?,
                         used: last_use(used.as_deref().unwrap_or(&path), &path)?,
                         kind: kind.clone(),
+                        purpose,
                         path,
                     });
                 }
@@ -265,6 +297,20 @@ impl Store {
             Ok(units)
         };
         walk().map_err(|source| StoreError::explain(self.root(), 0, source))
+    }
+
+    fn purpose(&self, kind: &str, path: &Path) -> Purpose {
+        let marked = match kind {
+            "blobs" | "memos" => {
+                named_digest(path).is_some_and(|name| self.mark_path(&name).exists())
+            }
+            _ => !RESULTS.contains(&kind),
+        };
+        if marked {
+            Purpose::Input
+        } else {
+            Purpose::Result
+        }
     }
 
     fn below_root(&self, path: &Path) -> PathBuf {

@@ -301,6 +301,16 @@ fn prune_removes_what_was_used_longest_ago() {
 }
 
 #[test]
+fn who_asks_with_a_wrong_size_removes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, warnings) = open(dir.path());
+    let digest = store.put_blob(b"whole").unwrap();
+    assert_eq!(store.blob(&digest, 4), None);
+    assert!(store.blob(&digest, 5).is_some());
+    assert!(warnings.take().is_empty());
+}
+
+#[test]
 fn clear_removes_layers_inputs_or_all() {
     for (what, layers, inputs) in [
         (What::Layers, false, true),
@@ -316,8 +326,16 @@ fn clear_removes_layers_inputs_or_all() {
         std::fs::set_permissions(&module, std::fs::Permissions::from_mode(0o555)).unwrap();
         let slot = store.step_slot(&Digest::of(b"slot")).unwrap();
         support::write(&slot.join("server"), "ELF");
+        let fetched = Digest::of(b"a package");
+        let mut writer = store.blob_writer().unwrap();
+        writer.write_all(b"a package").unwrap();
+        store.commit_input(writer, &fetched).unwrap();
+        let place = Digest::of(b"where the package is");
+        store.remember_input("a package", &place, b"there");
 
         store.clear(what).unwrap();
+        assert_eq!(store.blob(&fetched, 9).is_some(), inputs, "{what:?}");
+        assert_eq!(store.memo(&place).is_some(), inputs, "{what:?}");
         assert_eq!(store.record(&key("one")).is_some(), layers, "{what:?}");
         assert_eq!(slot.exists(), layers, "{what:?}");
         assert_eq!(module.exists(), inputs, "{what:?}");

@@ -79,7 +79,7 @@ pub(super) fn many(context: &DebContext<'_>, helper: &Path, files: &[(Url, Signe
                 && (digest, size) == (file.digest, file.size)
             {
                 // What can't be kept now is fetched again, and its error is told then.
-                let _fetched_again = context.store.commit_blob(blob, &digest);
+                let _fetched_again = context.store.commit_input(blob, &digest);
             }
         }
     }

@@ -123,10 +123,11 @@ fn load_part(
         let Some(suite) = open(context, origin, earlier)? else {
             return Ok(None);
         };
-        let indices = side_by_side(architectures, |architecture| {
-            index(context, &suite, architecture)
-        });
-        match indices.into_iter().collect::<Result<Vec<_>, DebError>>() {
+        // In turn and on one thread: what unpacking one takes is free for the next.
+        let indices = architectures
+            .iter()
+            .map(|architecture| index(context, &suite, architecture));
+        match indices.collect::<Result<Vec<_>, DebError>>() {
             // The mirror may have changed between the two files: one more time from the start.
             Err(DebError::Hash { .. }) if !again => again = true,
             Err(error) => return Err(error),

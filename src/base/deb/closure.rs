@@ -5,6 +5,8 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::control::{Alternative, groups};
@@ -21,35 +23,47 @@ pub(super) struct Universe {
 
 impl Universe {
     /// The highest version of a package, and its suite; the first suite where they are equal.
-    pub(super) fn get(&self, name: &str) -> Option<(&str, Entry<'_>)> {
-        let mut best: Option<(&str, Entry<'_>)> = None;
+    ///
+    /// # Errors
+    /// BASE-READ, as of all that reads an index.
+    pub(super) fn get(&self, name: &str) -> Result<Option<(&str, Entry)>, DebError> {
+        let mut best: Option<(&str, Entry)> = None;
         for (suite, index) in &self.indices {
-            if let Some(entry) = index.get(name)
-                && best.is_none_or(|(_, known)| {
-                    version::compare(known.version, entry.version) == Ordering::Less
+            if let Some(entry) = index.get(name).map_err(unreadable(suite))?
+                && best.as_ref().is_none_or(|(_, known)| {
+                    version::compare(&known.version, &entry.version) == Ordering::Less
                 })
             {
                 best = Some((suite, entry));
             }
         }
-        best
+        Ok(best)
     }
 
     /// Packages whose highest version stands for a name, by their own names.
-    fn providers(&self, wanted: Alternative<'_>) -> Vec<&str> {
-        let mut names: Vec<&str> = self
-            .indices
-            .iter()
-            .flat_map(|(_, index)| index.providers(wanted.name))
-            .map(|entry| entry.name)
-            .filter(|name| {
-                self.get(name)
-                    .is_some_and(|(_, best)| best.provides(wanted.name, wanted.constraint))
-            })
-            .collect();
+    fn providers(&self, wanted: Alternative<'_>) -> Result<Vec<String>, DebError> {
+        let mut names = Vec::new();
+        for (suite, index) in &self.indices {
+            names.extend(index.providers(wanted.name).map_err(unreadable(suite))?);
+        }
         names.sort_unstable();
         names.dedup();
-        names
+        let mut providers = Vec::new();
+        for name in names {
+            if let Some((_, best)) = self.get(&name)?
+                && best.provides(wanted.name, wanted.constraint)
+            {
+                providers.push(name);
+            }
+        }
+        Ok(providers)
+    }
+}
+
+fn unreadable(suite: &str) -> impl FnOnce(io::Error) -> DebError + use<'_> {
+    move |source| DebError::Read {
+        path: format!("the index of {suite} in the cache").into(),
+        source,
     }
 }
 
@@ -71,12 +85,9 @@ pub(super) fn closure(
     for root in roots {
         closure.choose(root, None)?;
     }
-    while let Some(name) = closure.queue.pop_front() {
-        let Some(entry) = closure.chosen.get(name).map(|chosen| chosen.entry) else {
-            continue;
-        };
-        for (text, group) in groups(entry.depends) {
-            closure.satisfy(name, text, &group)?;
+    while let Some(entry) = closure.queue.pop_front() {
+        for (text, group) in groups(&entry.depends) {
+            closure.satisfy(&entry.name, text, &group)?;
         }
     }
     closure.check()?;
@@ -85,61 +96,60 @@ pub(super) fn closure(
 
 struct Chosen<'a> {
     suite: &'a str,
-    entry: Entry<'a>,
-    needed_by: Option<&'a str>,
+    entry: Rc<Entry>,
+    needed_by: Option<String>,
 }
 
 struct Closure<'a> {
     universe: &'a Universe,
     exclude: BTreeSet<&'a str>,
-    chosen: BTreeMap<&'a str, Chosen<'a>>,
-    queue: VecDeque<&'a str>,
+    chosen: BTreeMap<String, Chosen<'a>>,
+    queue: VecDeque<Rc<Entry>>,
 }
 
-impl<'a> Closure<'a> {
-    fn choose(&mut self, name: &str, needed_by: Option<&'a str>) -> Result<(), DebError> {
+impl Closure<'_> {
+    fn choose(&mut self, name: &str, needed_by: Option<&str>) -> Result<(), DebError> {
         if self.exclude.contains(name) || self.chosen.contains_key(name) {
             return Ok(());
         }
-        let Some((suite, entry)) = self.universe.get(name) else {
+        let Some((suite, entry)) = self.universe.get(name)? else {
             return Err(self.missing(name, "no such package", needed_by));
         };
+        let entry = Rc::new(entry);
+        self.queue.push_back(Rc::clone(&entry));
         self.chosen.insert(
-            entry.name,
+            name.to_owned(),
             Chosen {
                 suite,
                 entry,
-                needed_by,
+                needed_by: needed_by.map(str::to_owned),
             },
         );
-        self.queue.push_back(entry.name);
         Ok(())
     }
 
     fn satisfy(
         &mut self,
-        name: &'a str,
+        name: &str,
         text: &str,
-        group: &[Alternative<'a>],
+        group: &[Alternative<'_>],
     ) -> Result<(), DebError> {
         if group.iter().any(|wanted| self.has(*wanted)) {
             return Ok(());
         }
-        let real = group.iter().find(|wanted| {
-            self.universe.get(wanted.name).is_some_and(|(_, entry)| {
-                wanted.constraint.is_none_or(|c| c.accepts(entry.version))
-            })
-        });
-        if let Some(real) = real {
-            return self.choose(real.name, Some(name));
+        for wanted in group {
+            if let Some((_, entry)) = self.universe.get(wanted.name)?
+                && wanted.constraint.is_none_or(|c| c.accepts(&entry.version))
+            {
+                return self.choose(wanted.name, Some(name));
+            }
         }
-        let provider = group
-            .iter()
-            .find_map(|wanted| self.universe.providers(*wanted).into_iter().next());
-        match provider {
-            Some(provider) => self.choose(provider, Some(name)),
-            None => Err(self.missing(text, "no package satisfies it", Some(name))),
+        for wanted in group {
+            if let Some(provider) = self.universe.providers(*wanted)?.first() {
+                return self.choose(provider, Some(name));
+            }
         }
+        Err(self.missing(text, "no package satisfies it", Some(name)))
     }
 
     /// Whether what is chosen, or left out on purpose, satisfies an alternative.
@@ -150,7 +160,7 @@ impl<'a> Closure<'a> {
         let itself = self.chosen.get(wanted.name).is_some_and(|chosen| {
             wanted
                 .constraint
-                .is_none_or(|c| c.accepts(chosen.entry.version))
+                .is_none_or(|c| c.accepts(&chosen.entry.version))
         });
         itself
             || self
@@ -162,7 +172,7 @@ impl<'a> Closure<'a> {
     /// Every dependency of the final set, versions included.
     fn check(&self) -> Result<(), DebError> {
         for (name, chosen) in &self.chosen {
-            for (text, group) in groups(chosen.entry.depends) {
+            for (text, group) in groups(&chosen.entry.depends) {
                 if !group.iter().any(|wanted| self.has(*wanted)) {
                     return Err(self.missing(text, "the chosen version does not fit", Some(name)));
                 }
@@ -176,7 +186,10 @@ impl<'a> Closure<'a> {
         let mut next = needed_by;
         while let Some(name) = next {
             chain.push(name.to_owned());
-            next = self.chosen.get(name).and_then(|chosen| chosen.needed_by);
+            next = self
+                .chosen
+                .get(name)
+                .and_then(|chosen| chosen.needed_by.as_deref());
         }
         chain.push("the base".to_owned());
         chain.reverse();
@@ -191,7 +204,7 @@ impl<'a> Closure<'a> {
         self.chosen
             .values()
             .filter_map(|chosen| {
-                let why = chosen.needed_by.unwrap_or("root");
+                let why = chosen.needed_by.as_deref().unwrap_or("root");
                 chosen.entry.locked(chosen.suite, why)
             })
             .collect()

@@ -154,7 +154,7 @@ fn fetch_one(
             let open = || Ok(context.store.blob_writer()?);
             match transport::signed(context, mirror, file, open) {
                 Ok(blob) => {
-                    let kept = context.store.commit_blob(blob, &package.sha256);
+                    let kept = context.store.commit_input(blob, &package.sha256);
                     return Ok(kept.map_err(DebError::from)?);
                 }
                 Err(Failure::Missing(url)) => absent.push(url),
@@ -223,11 +223,14 @@ fn newer_version(
         .find(|arch| *arch != "all")
         .unwrap_or("amd64");
     let release = release_of(&package.suite);
-    match archive::load(context, release, &[architecture], sources) {
-        Ok(loaded) => match archive::universe(&loaded, 0).get(&package.name) {
-            Some((suite, entry)) => format!("; {suite} has {} now", entry.version),
-            None => format!("; {release} has no such package any more"),
-        },
+    let newest = archive::load(context, release, &[architecture], sources).and_then(|loaded| {
+        let universe = archive::universe(&loaded, 0);
+        let newest = universe.get(&package.name)?;
+        Ok(newest.map(|(suite, entry)| (suite.to_owned(), entry.version)))
+    });
+    match newest {
+        Ok(Some((suite, version))) => format!("; {suite} has {version} now"),
+        Ok(None) => format!("; {release} has no such package any more"),
         Err(error) => format!("; what {release} has now is not known: {error}"),
     }
 }

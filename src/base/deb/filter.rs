@@ -46,11 +46,7 @@ const DROPPED: [&str; 39] = [
 ];
 
 /// The same for every name that begins so.
-const DROPPED_STARTS: [&str; 3] = [
-    "etc/cron",
-    "usr/share/perl",
-    "usr/lib/python3/dist-packages/apt_",
-];
+const DROPPED_STARTS: [&str; 2] = ["etc/cron", "usr/lib/python3/dist-packages/apt_"];
 
 /// Folders of Python's library that only its developers and desktop programs use.
 const PYTHON_DROPPED: [&str; 5] = ["test", "idlelib", "tkinter", "turtledemo", "lib2to3/tests"];
@@ -131,7 +127,8 @@ mod tests {
             ("etc/issue.net", File, false),
             ("usr/share/man/man1/x.1.gz", File, false),
             ("usr/share/manual", Directory, true),
-            ("usr/share/perl5/x.pm", File, false),
+            // Perl of os_packages is nothing without its modules.
+            ("usr/share/perl5/x.pm", File, true),
             ("usr/share/doc", Directory, true),
             ("usr/share/doc/libc6", Directory, false),
             ("usr/share/doc/libc6/copyright", File, true),

@@ -1,55 +1,48 @@
-//! Packages files: read as a stream, kept as one compact text that is searched where it lies.
+//! Packages files: read as a stream, kept as one compact file that is searched where it lies, so
+//! that neither an index nor a table of it is ever in memory.
 //!
 //! ```text
-//! karisimbi-deb-index 1
 //! NAME \t VERSION \t ARCH \t SIZE \t SHA256 \t FILENAME \t SOURCE \t DEPENDS \t PROVIDES \n   by name
+//! PROVIDED \t NAME \n                                                                 by both
 //! ```
 
-use std::collections::BTreeMap;
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, BufWriter, Write};
+use std::os::unix::fs::FileExt;
 
 use super::control::groups;
+use super::lines::{Keys, Sorted};
 use super::stanzas::{bad, line_of, read_stanzas};
 use super::version::{self, Constraint, Relation};
 use crate::base::lock::LockedPackage;
 
-const HEAD: &str = "karisimbi-deb-index 1\n";
+/// The fields of a line.
+const FIELDS: usize = 9;
 
 /// The packages of one suite for one architecture.
+#[derive(Debug)]
 pub(super) struct Index {
-    text: String,
-    /// Where the lines begin, by name.
-    lines: Vec<usize>,
-    /// Lines that provide a name which is not their own, by that name.
-    provides: BTreeMap<String, Vec<usize>>,
-}
-
-impl std::fmt::Debug for Index {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Index")
-            .field("packages", &self.lines.len())
-            .finish_non_exhaustive()
-    }
+    packages: Sorted,
+    provided: Sorted,
 }
 
 /// One package of an index.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Entry<'a> {
-    pub(super) name: &'a str,
-    pub(super) version: &'a str,
-    pub(super) arch: &'a str,
-    size: &'a str,
-    sha256: &'a str,
-    filename: &'a str,
-    source: &'a str,
-    pub(super) depends: &'a str,
-    provides: &'a str,
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) arch: String,
+    size: String,
+    sha256: String,
+    filename: String,
+    source: String,
+    pub(super) depends: String,
+    provides: String,
 }
 
-impl<'a> Entry<'a> {
-    fn of(line: &'a str) -> Option<Self> {
+impl Entry {
+    fn of(line: &str) -> Option<Self> {
         let mut fields = line.split('\t');
-        let mut next = || fields.next();
+        let mut next = || fields.next().map(str::to_owned);
         let entry = Self {
             name: next()?,
             version: next()?,
@@ -67,7 +60,7 @@ impl<'a> Entry<'a> {
     /// Whether it stands for `name`, in a version that is asked for. A provided name without a
     /// version satisfies no constraint (Debian policy, 7.5).
     pub(super) fn provides(&self, name: &str, constraint: Option<Constraint<'_>>) -> bool {
-        groups(self.provides)
+        groups(&self.provides)
             .flat_map(|(_, group)| group)
             .filter(|provided| provided.name == name)
             .any(|provided| match (constraint, provided.constraint) {
@@ -82,13 +75,13 @@ impl<'a> Entry<'a> {
     /// As the lock keeps it; none when a field is not what it should be, which the reader refuses.
     pub(super) fn locked(&self, suite: &str, why: &str) -> Option<LockedPackage> {
         Some(LockedPackage {
-            name: self.name.to_owned(),
-            version: self.version.to_owned(),
-            arch: self.arch.to_owned(),
+            name: self.name.clone(),
+            version: self.version.clone(),
+            arch: self.arch.clone(),
             sha256: format!("sha256:{}", self.sha256).parse().ok()?,
             size: self.size.parse().ok()?,
-            filename: self.filename.to_owned(),
-            source: self.source.to_owned(),
+            filename: self.filename.clone(),
+            source: self.source.clone(),
             suite: suite.to_owned(),
             why: why.to_owned(),
         })
@@ -96,113 +89,142 @@ impl<'a> Entry<'a> {
 }
 
 impl Index {
-    /// Reads a Packages file.
+    /// An index in a file that [`Draft::write`] wrote; `middle` is what it returned.
     ///
     /// # Errors
-    /// The reader's; `InvalidData` for what no index holds.
-    pub(super) fn read(packages: impl BufRead) -> io::Result<Self> {
-        let mut text = HEAD.to_owned();
-        let mut last = String::new();
-        let mut sorted = true;
-        read_stanzas(packages, &mut |stanza| {
-            let line = line_of(stanza)?;
-            let entry = Entry::of(&line).ok_or_else(|| "a tab in a field".to_owned())?;
-            sorted &= *last < *entry.name;
-            entry.name.clone_into(&mut last);
-            text.push_str(&line);
-            text.push('\n');
-            Ok(())
-        })?;
-        // Debian sorts by the names of sources; sorted once, it is searched ever after.
-        if !sorted {
-            text = by_name(&text);
-        }
-        Self::from_text(text).ok_or_else(|| bad("it can't be searched"))
-    }
-
-    /// From what [`Index::text`] was; none for anything else.
-    pub(super) fn from_text(text: String) -> Option<Self> {
-        let body = text.strip_prefix(HEAD)?;
-        let mut lines = Vec::new();
-        let mut provides: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        let mut start = HEAD.len();
-        for line in body.split_terminator('\n') {
-            let (_, names) = line.rsplit_once('\t')?;
-            for (_, group) in groups(names) {
-                for one in group {
-                    let known = provides.entry(one.name.to_owned()).or_default();
-                    if known.last() != Some(&start) {
-                        known.push(start);
-                    }
-                }
-            }
-            lines.push(start);
-            start += line.len() + 1;
-        }
-        Some(Self {
-            text,
-            lines,
-            provides,
+    /// The file's.
+    pub(super) fn open(file: std::fs::File, middle: u64) -> io::Result<Self> {
+        let end = file.metadata()?.len();
+        let file = std::sync::Arc::new(file);
+        Ok(Self {
+            packages: Sorted::new(std::sync::Arc::clone(&file), 0..middle),
+            provided: Sorted::new(file, middle..end),
         })
     }
 
-    /// The compact form.
-    pub(super) fn text(&self) -> &str {
-        &self.text
-    }
-
-    fn at(&self, start: usize) -> Option<Entry<'_>> {
-        Entry::of(self.text.get(start..)?.lines().next()?)
-    }
-
     /// The package of this name.
-    pub(super) fn get(&self, name: &str) -> Option<Entry<'_>> {
-        let own = |start: &usize| {
-            let rest = &self.text[*start..];
-            &rest[..rest.find('\t').unwrap_or(rest.len())]
-        };
-        let found = self
-            .lines
-            .binary_search_by(|start| own(start).cmp(name))
-            .ok()?;
-        self.at(self.lines[found])
+    pub(super) fn get(&self, name: &str) -> io::Result<Option<Entry>> {
+        match self.packages.of(name)?.first() {
+            None => Ok(None),
+            Some(line) => match Entry::of(line) {
+                None => Err(bad("an index in the cache has a line that is none")),
+                entry => Ok(entry),
+            },
+        }
     }
 
-    /// Packages that stand for a name, by their own names.
-    pub(super) fn providers(&self, name: &str) -> impl Iterator<Item = Entry<'_>> {
-        self.provides
-            .get(name)
-            .into_iter()
-            .flatten()
-            .filter_map(|start| self.at(*start))
+    /// The names of packages that stand for a name that is not their own.
+    pub(super) fn providers(&self, name: &str) -> io::Result<Vec<String>> {
+        let lines = self.provided.of(name)?;
+        let own = |line: &String| line.split_once('\t').map(|(_, own)| own.to_owned());
+        Ok(lines.iter().filter_map(own).collect())
     }
 }
 
-/// The lines by name, and of each name the one with the highest version.
-fn by_name(text: &str) -> String {
-    let body = text.strip_prefix(HEAD).unwrap_or(text);
-    let mut entries: Vec<(&str, &str, &str)> = body
-        .split_terminator('\n')
-        .filter_map(|line| Entry::of(line).map(|entry| (entry.name, entry.version, line)))
-        .collect();
-    entries.sort_by(|left, right| {
-        let versions = || version::compare(right.1, left.1);
-        left.0.cmp(right.0).then_with(versions)
-    });
-    entries.dedup_by_key(|(name, ..)| *name);
-    let mut sorted = String::with_capacity(text.len());
-    sorted.push_str(HEAD);
-    for (_, _, line) in entries {
-        sorted.push_str(line);
-        sorted.push('\n');
+/// What was read of a Packages file, not yet sorted: its lines in a file, and in memory what they
+/// are sorted by, 6 MB for Debian's main.
+#[derive(Debug)]
+pub(super) struct Draft {
+    lines: std::fs::File,
+    /// `NAME \t VERSION` of each line, with where it is.
+    names: Keys,
+    /// `PROVIDED \t NAME`
+    provided: Keys,
+}
+
+impl Draft {
+    /// Reads a Packages file; its lines go to a file that is empty.
+    ///
+    /// # Errors
+    /// The reader's and the file's; `InvalidData` for what no index holds.
+    pub(super) fn read(packages: impl BufRead, lines: std::fs::File) -> io::Result<Self> {
+        let mut out = BufWriter::with_capacity(1 << 16, lines);
+        let (mut names, mut provided) = (Keys::default(), Keys::default());
+        let mut written = 0;
+        let mut failure = None;
+        let read = read_stanzas(packages, &mut |stanza| {
+            let line = line_of(stanza)?;
+            let fields: Vec<&str> = line.split('\t').collect();
+            let [name, version, .., others] = fields.as_slice() else {
+                return Err("it has too few fields".to_owned());
+            };
+            if fields.len() != FIELDS {
+                return Err("a tab in a field".to_owned());
+            }
+            names.push([name, version], written..written + line.len() as u64)?;
+            for one in groups(others).flat_map(|(_, group)| group) {
+                provided.push([one.name, name], 0..0)?;
+            }
+            written += line.len() as u64;
+            out.write_all(line.as_bytes()).map_err(|error| {
+                let shown = error.to_string();
+                failure = Some(error);
+                shown
+            })
+        });
+        match failure {
+            Some(error) => Err(error),
+            None => read,
+        }?;
+        let lines = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        Ok(Self {
+            lines,
+            names,
+            provided,
+        })
     }
-    sorted
+
+    /// Writes the index, of each name the line with the highest version; where its second half
+    /// begins.
+    ///
+    /// # Errors
+    /// The files'.
+    pub(super) fn write(mut self, out: &mut impl Write) -> io::Result<u64> {
+        // Debian sorts by the names of sources; sorted once, it is searched ever after.
+        self.names.sort(|left, right| {
+            let versions = || version::compare(right.1, left.1);
+            left.0.cmp(right.0).then_with(versions)
+        });
+        let mut middle = 0;
+        let mut last = "";
+        let mut line = Vec::new();
+        for ((name, _), place) in self.names.iter() {
+            if name == last {
+                continue;
+            }
+            last = name;
+            line.resize(
+                usize::try_from(place.end - place.start).map_err(io::Error::other)?,
+                0,
+            );
+            self.lines.read_exact_at(&mut line, place.start)?;
+            line.push(b'\n');
+            out.write_all(&line)?;
+            middle += line.len() as u64;
+        }
+        self.provided.sort(|left, right| left.cmp(&right));
+        let mut last = ("", "");
+        for (pair, _) in self.provided.iter() {
+            if pair != last {
+                writeln!(out, "{}\t{}", pair.0, pair.1)?;
+            }
+            last = pair;
+        }
+        Ok(middle)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::stanzas::LINE_LIMIT;
     use super::*;
+
+    fn read(text: &str) -> io::Result<Index> {
+        let draft = Draft::read(text.as_bytes(), tempfile::tempfile()?)?;
+        let mut file = tempfile::tempfile()?;
+        let middle = draft.write(&mut file)?;
+        Index::open(file, middle)
+    }
 
     fn stanza(name: &str, version: &str, more: &str) -> String {
         format!(
@@ -225,17 +247,17 @@ mod tests {
             stanza("a", "1.0", ""),
         ]
         .concat();
-        let index = Index::read(text.as_bytes()).unwrap();
-        let index = Index::from_text(index.text().to_owned()).unwrap();
-        let a = index.get("a").unwrap().locked("trixie", "root").unwrap();
+        let index = read(&text).unwrap();
+        let a = index.get("a").unwrap().unwrap();
+        let a = a.locked("trixie", "root").unwrap();
         assert_eq!(
             (a.version.as_str(), a.source.as_str(), a.size),
             ("1.1", "s", 7)
         );
-        assert_eq!(index.get("b").unwrap().depends, "c, a");
-        assert!(index.get("c").is_none());
-        let names: Vec<&str> = index.providers("mail").map(|entry| entry.name).collect();
-        assert_eq!(names, ["b"]);
+        assert_eq!(index.get("b").unwrap().unwrap().depends, "c, a");
+        assert!(index.get("c").unwrap().is_none());
+        assert_eq!(index.providers("mail").unwrap(), ["b"]);
+        assert_eq!(index.providers("mai").unwrap(), [""; 0]);
     }
 
     #[test]
@@ -251,7 +273,7 @@ mod tests {
             ("x".to_owned(), "no field"),
             (format!("Depends: {}", "x".repeat(LINE_LIMIT)), "endless"),
         ] {
-            let error = Index::read(text.as_bytes()).unwrap_err().to_string();
+            let error = read(&text).unwrap_err().to_string();
             assert!(error.contains(wrong), "{wrong}: {error}");
         }
     }

@@ -1,18 +1,23 @@
 //! Indices of packages: fetched packed, checked unpacked, kept in their compact form.
 
-use std::io::{self, BufReader, Read, Seek};
-use std::sync::Arc;
+use std::io::{self, BufReader, BufWriter, Read, Seek};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
 
 use super::DebContext;
 use super::archive::Suite;
 use super::error::DebError;
-use super::index::Index;
+use super::index::{Draft, Index};
 use super::mirror::Part;
 use super::transport::{self, Failure, Signed};
 use crate::digest::{Digest, Hashing};
 
 /// Dictionaries of xz in KiB: Debian's take 8 MiB, `xz -9` 64 MiB.
 const XZ_MEMORY: u32 = 80 << 10;
+/// Held by the index that is being unpacked.
+static UNPACKING: Mutex<()> = Mutex::new(());
+
 /// The index of an architecture; none when a part that only adds has none.
 pub(super) fn index(
     context: &DebContext<'_>,
@@ -30,18 +35,59 @@ pub(super) fn index(
             present: suite.release.architectures(),
         });
     };
-    let key = Digest::of(format!("karisimbi deb index 1\n{digest}").as_bytes());
+    let key = Digest::of(format!("karisimbi deb index 2\n{digest}").as_bytes());
     let known = context
         .store
         .memo(&key)
-        .and_then(|memo| Index::from_text(String::from_utf8(memo).ok()?));
-    if let Some(index) = known {
+        .and_then(|memo| serde_json::from_slice(&memo).ok());
+    if let Some(known) = known
+        && let Some(index) = open(context, &known)?
+    {
         return Ok(Some((digest, Arc::new(index))));
     }
-    let index = fetch_index(context, suite, architecture, (digest, size))?;
-    let what = format!("the index of {} for {architecture}", suite.name);
-    context.store.remember(&what, &key, index.text().as_bytes());
+    let kept = fetch_index(context, suite, architecture, (digest, size))?;
+    let index = open(context, &kept)?.ok_or_else(|| DebError::Index {
+        url: format!("{} for {architecture}", suite.name),
+        problem: "it vanished from the cache".to_owned(),
+    })?;
+    if let Ok(memo) = serde_json::to_vec(&kept) {
+        let what = format!("the index of {} for {architecture}", suite.name);
+        context.store.remember_input(&what, &key, &memo);
+    }
     Ok(Some((digest, Arc::new(index))))
+}
+
+/// The blob of an index in its compact form.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    blob: Digest,
+    size: u64,
+    middle: u64,
+}
+
+fn open(context: &DebContext<'_>, kept: &Kept) -> Result<Option<Index>, DebError> {
+    let Some(path) = context.store.blob(&kept.blob, kept.size) else {
+        return Ok(None);
+    };
+    let file = fs_err::File::open(&path).map(fs_err::File::into_file);
+    let index = file.and_then(|file| Index::open(file, kept.middle));
+    match index {
+        Ok(index) => Ok(Some(index)),
+        Err(source) => Err(DebError::Read { path, source }),
+    }
+}
+
+fn keep(context: &DebContext<'_>, draft: Draft) -> Result<Kept, DebError> {
+    let blob = context.store.blob_writer()?;
+    let mut out = BufWriter::with_capacity(1 << 16, Hashing::new(blob));
+    let middle = draft.write(&mut out);
+    let failed = |source| DebError::from(context.store.explain_write(source, 0));
+    let middle = middle.map_err(failed)?;
+    let out = out.into_inner();
+    let out = out.map_err(|error| failed(error.into_error()))?;
+    let (writer, blob, size) = out.finish();
+    context.store.commit_input(writer, &blob)?;
+    Ok(Kept { blob, size, middle })
 }
 
 fn fetch_index(
@@ -49,7 +95,7 @@ fn fetch_index(
     suite: &Suite,
     architecture: &str,
     (digest, size): (Digest, u64),
-) -> Result<Index, DebError> {
+) -> Result<Kept, DebError> {
     let release = &suite.release;
     let name = format!("packages of {}, {architecture}", suite.name);
     let mut failure = None;
@@ -73,7 +119,11 @@ fn fetch_index(
             match fetch_packed(context, suite, file) {
                 Ok(packed) => {
                     let url = format!("{}/{path}", suite.mirror);
-                    return unpack(packed, form, &url, (digest, size));
+                    // One at a time: a dictionary of xz and the keys of an index take 16 MB.
+                    let _alone = UNPACKING.lock().unwrap_or_else(PoisonError::into_inner);
+                    let lines = temporary(context)?;
+                    let draft = unpack(context, (packed, lines), (form, &url), (digest, size))?;
+                    return keep(context, draft);
                 }
                 Err(Failure::Error(error)) => return Err(error),
                 // A mismatch says more than an absence.
@@ -104,30 +154,33 @@ fn fetch_packed(
     suite: &Suite,
     file: Signed<'_>,
 ) -> Result<std::fs::File, Failure> {
-    let folder = context
-        .store
-        .temporary_folder()
-        .map_err(|error| Failure::Error(error.into()))?;
-    let open = || {
-        tempfile::tempfile_in(&folder).map_err(|source| DebError::Read {
-            path: folder.clone(),
-            source,
-        })
-    };
-    transport::signed(context, &suite.mirror, file, open)
+    transport::signed(context, &suite.mirror, file, || temporary(context))
+}
+
+fn temporary(context: &DebContext<'_>) -> Result<std::fs::File, DebError> {
+    let folder = context.store.temporary_folder()?;
+    tempfile::tempfile_in(&folder).map_err(|source| DebError::Read {
+        path: folder,
+        source,
+    })
 }
 
 /// Reads a packed index; the digest of the unpacked bytes is known only at their end, and nothing
 /// of them is used before.
 fn unpack(
-    mut packed: std::fs::File,
-    form: &str,
-    url: &str,
+    context: &DebContext<'_>,
+    (mut packed, lines): (std::fs::File, std::fs::File),
+    (form, url): (&str, &str),
     (digest, size): (Digest, u64),
-) -> Result<Index, DebError> {
-    let bad = |error: io::Error| DebError::Index {
-        url: url.to_owned(),
-        problem: error.to_string(),
+) -> Result<Draft, DebError> {
+    let bad = |error: io::Error| match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            context.store.explain_write(error, 0).into()
+        }
+        _ => DebError::Index {
+            url: url.to_owned(),
+            problem: error.to_string(),
+        },
     };
     packed.rewind().map_err(bad)?;
     let packed = BufReader::with_capacity(1 << 16, packed);
@@ -139,7 +192,7 @@ fn unpack(
     // One byte more than was signed for is enough to know.
     let mut hashing = Hashing::new(reader.take(size.saturating_add(1)));
     let mut reader = BufReader::with_capacity(1 << 16, &mut hashing);
-    let index = Index::read(&mut reader);
+    let index = Draft::read(&mut reader, lines);
     let rest = io::copy(&mut reader, &mut io::sink());
     let (_, found, length) = hashing.finish();
     if (found, length) != (digest, size) && (index.is_ok() || length > size) {

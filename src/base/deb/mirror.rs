@@ -293,7 +293,7 @@ fn decoded(text: &str) -> String {
 }
 
 /// An address that could not be parsed, without what might be a password.
-fn hidden(text: &str) -> String {
+pub(in crate::base) fn hidden(text: &str) -> String {
     match text.rsplit_once('@') {
         Some((_, rest)) => format!("…@{}", plain_words(rest)),
         None => plain_words(text),

@@ -18,6 +18,7 @@ mod filter;
 mod index;
 mod indices;
 mod keys;
+mod lines;
 mod logins;
 mod merge;
 mod mirror;
@@ -49,13 +50,14 @@ pub use assemble_error::AssembleError;
 pub use config::{Bytecode, PACKAGES, RUNTIME, base_of, layer_keys};
 pub use error::DebError;
 pub use fetch::fetch;
+pub(super) use mirror::hidden;
 pub use node::{is_release_of, npm_package};
 pub use npm::{NPM_REGISTRY, fetch_file, lock_npm, npm_versions};
 pub use os_packages::{OsPackages, os_packages_layer};
 pub use outdated::{Newer, Security, newer};
 pub use python::tool_architecture;
 pub use resolve::{Wanted, resolve};
-pub use sets::{FILTER_VERSION, InvalidSet, PackageSet, exclude, roots, suites};
+pub use sets::{FILTER_VERSION, InvalidSet, PackageSet, exclude, exclude_on_top, roots, suites};
 pub use version::compare as compare_versions;
 
 /// What assembling may use.

@@ -167,7 +167,7 @@ fn obtain(
         error => failed(&what, error),
     })?;
     if let Ok(memo) = serde_json::to_vec(&Kept { digest, size }) {
-        store.remember(&what, &key, &memo);
+        store.remember_input(&what, &key, &memo);
     }
     Ok((path, size))
 }

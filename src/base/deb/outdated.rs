@@ -45,20 +45,22 @@ pub fn newer(
     let universe = archive::universe(&loaded, 0);
     let security = loaded
         .iter()
-        .filter(|part| part.suite.part == Part::Security)
-        .find_map(|part| part.indices.first()?.as_ref().map(|(_, index)| index));
+        .position(|part| part.suite.part == Part::Security)
+        .map(|index| archive::universe(&loaded[index..=index], 0));
     let mut found = Vec::new();
     for package in of_platform.packages.iter().chain(&of_platform.os_packages) {
         let later = |version: &str| version::compare(&package.version, version) == Ordering::Less;
-        let Some((suite, entry)) = universe.get(&package.name) else {
+        let Some((suite, entry)) = universe.get(&package.name)? else {
             continue;
         };
-        if !later(entry.version) {
+        if !later(&entry.version) {
             continue;
         }
-        let fixed = security
-            .and_then(|index| index.get(&package.name))
-            .is_some_and(|entry| later(entry.version));
+        let fixed = match &security {
+            Some(security) => security.get(&package.name)?,
+            None => None,
+        };
+        let fixed = fixed.is_some_and(|(_, entry)| later(&entry.version));
         found.extend(entry.locked(suite, &package.why).map(|newest| Newer {
             package: package.clone(),
             newest,

@@ -97,7 +97,7 @@ struct Suite {
     python: &'static [u16],
     openssl: &'static str,
     usr: Usr,
-    /// Packages that are left out besides [`EXCLUDED`].
+    /// Packages that are left out of bases besides [`EXCLUDED`] and [`NOT_IN_BASES`].
     excluded: &'static [&'static str],
 }
 
@@ -130,8 +130,7 @@ const SUITES: [Suite; 3] = [
         python: &[13, 14],
         openssl: "libssl3t64",
         usr: Usr::Merged,
-        // Tables of iconv, which the filter would drop.
-        excluded: &["libc-gconv-modules-extra"],
+        excluded: &[],
     },
 ];
 
@@ -141,23 +140,29 @@ const NODE: [u16; 4] = [20, 22, 24, 26];
 /// The first major of Node.js that needs libatomic.
 const NODE_WITH_ATOMIC: u16 = 26;
 
-/// Needed by maintainer scripts only, which never run here, or by programs that are left out.
+/// Needed by maintainer scripts, which never run here, whatever is installed.
 /// `awk` and `debconf-2.0` are names that several packages provide.
-const EXCLUDED: [&str; 14] = [
+const EXCLUDED: [&str; 10] = [
     "awk",
     "debconf",
     "debconf-2.0",
     "dpkg",
+    // Tables of iconv, which the filter drops.
+    "libc-gconv-modules-extra",
+    "libtirpc-common",
+    "mawk",
+    "openssl",
+    "readline-common",
+    "tar",
+];
+
+/// Needed in a base by programs that are left out; what comes on top may be linked with them.
+const NOT_IN_BASES: [&str; 5] = [
     "libacl1",
     "libmd0",
     "libpcre2-8-0",
     "libselinux1",
-    "libtirpc-common",
-    "mawk",
-    "openssl",
     "perl-base",
-    "readline-common",
-    "tar",
 ];
 
 const STATIC: [&str; 5] = [
@@ -231,12 +236,18 @@ fn lacks(suite: &Suite, set: &PackageSet) -> AssembleError {
     }
 }
 
-/// Packages that are never chosen; a dependency on one counts as satisfied.
+/// Packages that are never chosen for a base; a dependency on one counts as satisfied.
 pub fn exclude(suite: &str) -> Vec<String> {
     let own = SUITES.iter().find(|known| known.name == suite);
     let own = own.map_or(&[][..], |suite| suite.excluded);
-    let names = EXCLUDED.iter().chain(own);
+    let names = EXCLUDED.iter().chain(&NOT_IN_BASES).chain(own);
     names.map(|name| (*name).to_owned()).collect()
+}
+
+/// As [`exclude`], for `os_packages`: what is asked for by its name is never left out.
+pub fn exclude_on_top(os_packages: &[String]) -> Vec<String> {
+    let names = EXCLUDED.iter().map(|name| (*name).to_owned());
+    names.filter(|name| !os_packages.contains(name)).collect()
 }
 
 /// The releases that bases are assembled from, the default first.
@@ -324,5 +335,12 @@ mod tests {
         }
         assert!(exclude("bookworm").contains(&"libzstd1".to_owned()));
         assert!(!exclude("trixie").contains(&"libzstd1".to_owned()));
+        // Coreutils are linked with libselinux1, and openssl was asked for.
+        let on_top = exclude_on_top(&["coreutils".to_owned(), "openssl".to_owned()]);
+        assert!(on_top.contains(&"dpkg".to_owned()));
+        for taken in ["libselinux1", "openssl", "perl-base"] {
+            assert!(exclude("trixie").contains(&taken.to_owned()), "{taken}");
+            assert!(!on_top.contains(&taken.to_owned()), "{taken}");
+        }
     }
 }

@@ -22,6 +22,11 @@ const BAD: &[(&str, &str, &str)] = &[
         "\"../x\"",
         "cc.suite: \"../x\" is not the name of a suite",
     ),
+    (
+        "/bases/cc/sources/0/mirror",
+        "\"https://user:password-of-it@127.0.0.1/debian\"",
+        "cc.sources[0].mirror: \"…@127.0.0.1/debian\" is not an address without a login",
+    ),
     ("/bases/cc/suite", "\"sid/x\"", "cc.suite"),
     ("/bases/cc/set", "\"perl\"", "cc.set"),
     (
@@ -193,6 +198,7 @@ fn what_a_lock_must_not_say_is_refused_with_its_place() {
             assert!(shown.contains(part), "{pointer} {text}: {shown}");
         }
         assert!(!shown.contains('\u{1b}'), "{shown:?}");
+        assert!(!shown.contains("password-of-it"), "{shown}");
         assert!(shown.contains("bases.lock"), "{shown}");
         assert_eq!(error.exit() as u8, 2, "{shown}");
     }

@@ -1,5 +1,8 @@
 //! Where a lock is read and written, and what `--locked` refuses.
 
+use karisimbi::base::lock::{LockedBase, LockedRegistry};
+use karisimbi::base::lock_file::{LockPlace, LockUse};
+use karisimbi::digest::Digest;
 use serde_json::json;
 
 use super::{World, deb_lock, deployment};
@@ -13,6 +16,31 @@ fn code(stderr: &str) -> &str {
         .find(|line| line.starts_with("error["))
         .unwrap_or(stderr);
     line.trim_start_matches("error[").split(']').next().unwrap()
+}
+
+#[test]
+fn builds_that_write_one_lock_at_once_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bases.lock");
+    let names: Vec<String> = (0..8)
+        .map(|index| format!("registry.example/base/n{index}:v1"))
+        .collect();
+    let base = |name: &String| {
+        LockedBase::Registry(LockedRegistry {
+            reference: name.clone(),
+            digest: Digest::of(name.as_bytes()),
+        })
+    };
+    // Each has read the lock before any of them writes.
+    let opened = LockUse::open(LockPlace::Named(path.clone())).unwrap();
+    std::thread::scope(|scope| {
+        for name in &names {
+            scope.spawn(|| opened.keep(name, &base(name)).unwrap());
+        }
+    });
+    let kept = LockUse::open(LockPlace::Named(path)).unwrap();
+    assert_eq!(kept.names(), names);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[test]

@@ -242,6 +242,10 @@ fn images_of_other_tools_are_refused() {
             &["oci:out:v1", "--base", "embedded:static", "--push"],
             "USE-PUSH",
         ),
+        (
+            &["oci:out:v1", "--base", "static", "--locked"],
+            "BASE-LOCK-ABSENT",
+        ),
     ] {
         let mut command = bench.command(&["rebase"]);
         let (exit, stderr) = fail(command.args(arguments));
