@@ -209,9 +209,7 @@ impl Build {
             // An archive on stdout leaves no room for more.
             (_, None) => return Ok(()),
             (Format::Text, Some(line)) => line,
-            (Format::Json, Some(_)) => {
-                serde_json::to_string_pretty(&built.record).map_err(SettingsError::json)?
-            }
+            (Format::Json, Some(_)) => output::json(&built.record).map_err(SettingsError::json)?,
         };
         Ok(output::data(&text).map_err(SettingsError::stdout)?)
     }
@@ -221,7 +219,7 @@ impl Build {
             source::write_whole(path, &format!("{digest}\n"))?;
         }
         if let Some(path) = &self.record {
-            let json = serde_json::to_string_pretty(&built.record).map_err(SettingsError::json)?;
+            let json = output::json(&built.record).map_err(SettingsError::json)?;
             source::write_whole(path, &(json + "\n"))?;
         }
         Ok(())

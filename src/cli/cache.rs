@@ -147,7 +147,7 @@ fn print_removed(count: u64, bytes: u64, left: u64) -> Outcome {
 fn show(format: Format, data: &impl Serialize, lines: &[String]) -> Outcome {
     let text = match format {
         Format::Text => lines.join("\n"),
-        Format::Json => serde_json::to_string_pretty(data).map_err(SettingsError::json)?,
+        Format::Json => output::json(data).map_err(SettingsError::json)?,
     };
     Ok(output::data(&text).map_err(SettingsError::stdout)?)
 }

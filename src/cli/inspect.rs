@@ -59,7 +59,7 @@ impl Inspect {
         })?;
         let text = match self.format {
             Format::Text => text(&shown),
-            Format::Json => serde_json::to_string_pretty(&shown).map_err(SettingsError::json)?,
+            Format::Json => output::json(&shown).map_err(SettingsError::json)?,
         };
         Ok(output::data(&text).map_err(SettingsError::stdout)?)
     }

@@ -5,8 +5,10 @@ use std::sync::Mutex;
 
 use clap::ValueEnum;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
 
 use crate::error::AnyError;
+use crate::net::steers;
 use crate::progress::{Event, Reporter, Verb};
 
 /// How events are shown (`--progress`).
@@ -174,6 +176,22 @@ pub(super) fn data(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
+}
+
+/// JSON for people and programs. Text of others is in it: JSON itself escapes only the older half of
+/// the characters that steer a terminal.
+pub(super) fn json(value: &impl Serialize) -> serde_json::Result<String> {
+    let plain = serde_json::to_string_pretty(value)?;
+    let mut escaped = String::with_capacity(plain.len());
+    for c in plain.chars() {
+        // Outside of texts there is nothing of the kind but line feeds.
+        if c != '\n' && steers(c) {
+            escaped.extend(format!("\\u{:04x}", u32::from(c)).chars());
+        } else {
+            escaped.push(c);
+        }
+    }
+    Ok(escaped)
 }
 
 /// Prints what is wrong with the arguments, without the usage text around it.

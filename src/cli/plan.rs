@@ -86,9 +86,7 @@ impl Plan {
             let shown = shown(&request, &prepared, &session);
             let text = match self.format {
                 Format::Text => text(&shown),
-                Format::Json => {
-                    serde_json::to_string_pretty(&shown).map_err(SettingsError::json)?
-                }
+                Format::Json => output::json(&shown).map_err(SettingsError::json)?,
                 Format::Mermaid => mermaid(&shown),
             };
             output::data(text.trim_end()).map_err(SettingsError::stdout)?;

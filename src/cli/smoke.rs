@@ -222,7 +222,7 @@ impl Smoke {
 
     fn print(&self, answered: &Answered, question: &Question, global: &Global) -> Outcome {
         let text = match self.format {
-            Format::Json => serde_json::to_string_pretty(answered).map_err(SettingsError::json)?,
+            Format::Json => output::json(answered).map_err(SettingsError::json)?,
             Format::Text => text(answered, question, global),
         };
         Ok(output::data(&text).map_err(SettingsError::stdout)?)

@@ -71,7 +71,7 @@ impl Outdated {
             .with(|context| renew::outdated(&entries, context).map_err(PipelineError::part))?;
         let text = match self.format {
             Format::Text => changes::table(&found),
-            Format::Json => serde_json::to_string_pretty(&found).map_err(SettingsError::json)?,
+            Format::Json => output::json(&found).map_err(SettingsError::json)?,
         };
         if !text.is_empty() {
             output::data(&text).map_err(SettingsError::stdout)?;

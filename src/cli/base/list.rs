@@ -63,7 +63,7 @@ impl List {
             .collect::<Result<Vec<_>, crate::base::BaseError>>()?;
         let text = match self.format {
             Format::Text => text(&rows),
-            Format::Json => serde_json::to_string_pretty(&rows).map_err(SettingsError::json)?,
+            Format::Json => output::json(&rows).map_err(SettingsError::json)?,
         };
         Ok(output::data(&text).map_err(SettingsError::stdout)?)
     }

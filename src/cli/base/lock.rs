@@ -111,7 +111,7 @@ impl Update {
         let text = match self.format {
             Format::Text if found.is_empty() => return Ok(()),
             Format::Text => changes::table(&found),
-            Format::Json => serde_json::to_string_pretty(&found).map_err(SettingsError::json)?,
+            Format::Json => output::json(&found).map_err(SettingsError::json)?,
         };
         Ok(output::data(&text).map_err(SettingsError::stdout)?)
     }

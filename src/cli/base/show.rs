@@ -78,7 +78,7 @@ impl Show {
         let shown = self.shown(&pinned, &base, &facts);
         let text = match self.format {
             Format::Text => text(&shown),
-            Format::Json => serde_json::to_string_pretty(&shown).map_err(SettingsError::json)?,
+            Format::Json => output::json(&shown).map_err(SettingsError::json)?,
         };
         Ok(output::data(text.trim_end()).map_err(SettingsError::stdout)?)
     }
