@@ -21,8 +21,10 @@ pub struct Evidence {
     pub noise: Option<String>,
     /// How it ended, if it did.
     pub end: Option<String>,
-    /// The last lines of its log.
-    pub log: Vec<String>,
+    /// Answers whose id no request had.
+    pub strays: u64,
+    /// The last lines of its log, of a server whose log is ours to read.
+    pub log: Option<Vec<String>>,
 }
 
 impl fmt::Display for Evidence {
@@ -37,11 +39,22 @@ impl fmt::Display for Evidence {
         if let Some(end) = &self.end {
             write!(f, "; it ended with {end}")?;
         }
-        if self.log.is_empty() {
+        if self.strays > 0 {
+            let answers = if self.strays == 1 {
+                "answer"
+            } else {
+                "answers"
+            };
+            write!(f, "; {} {answers} with the id of no request", self.strays)?;
+        }
+        let Some(log) = &self.log else {
+            return Ok(());
+        };
+        if log.is_empty() {
             return f.write_str("; it logged nothing");
         }
         f.write_str("\n  its log ends:")?;
-        for line in &self.log {
+        for line in log {
             write!(f, "\n    {line}")?;
         }
         Ok(())
@@ -160,6 +173,8 @@ fn listed(names: &[String]) -> String {
 }
 
 fn known(declared: Option<usize>) -> String {
+    // None are declared where --accept is still to write the file.
+    let declared = declared.filter(|count| *count > 0);
     declared.map_or_else(String::new, |count| {
         format!("; tools.json declares its {count} tools")
     })
