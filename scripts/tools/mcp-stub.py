@@ -594,6 +594,8 @@ class Handler(BaseHTTPRequestHandler):
 
 def http(behaviour, port):
     start(behaviour)
+    if behaviour == "other-port":
+        time.sleep(60)
     if behaviour == "slow-listen":
         time.sleep(1)
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)

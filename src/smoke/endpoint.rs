@@ -190,7 +190,7 @@ pub(super) fn patiently<T>(
                     return Err(Failure::Ended);
                 }
                 if Instant::now() >= until {
-                    return Err(Failure::Silent);
+                    return Err(Failure::Deaf);
                 }
                 std::thread::sleep(PAUSE);
             }

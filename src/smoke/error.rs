@@ -78,6 +78,11 @@ pub enum SmokeError {
         status: u16,
         text: String,
     },
+    #[error("nothing listens on its port within {seconds} s{evidence}")]
+    NotListening {
+        seconds: u64,
+        evidence: Box<Evidence>,
+    },
     #[error("no answer within {seconds} s{evidence}")]
     NoAnswer {
         seconds: u64,
@@ -199,7 +204,7 @@ impl Coded for SmokeError {
         match self {
             Self::NeedsConfig { .. } => "SRV-NEEDS-CONFIG",
             Self::Unauthorized { .. } => "SRV-UNAUTHORIZED",
-            Self::NoAnswer { .. } => "SRV-NO-ANSWER",
+            Self::NoAnswer { .. } | Self::NotListening { .. } => "SRV-NO-ANSWER",
             Self::Exited { .. } => "SRV-EXITED",
             Self::Library { .. } => "SRV-LIBC",
             Self::Noise { .. } => "SRV-STDOUT-NOISE",
@@ -248,6 +253,10 @@ impl Coded for SmokeError {
             }
             Self::NoAnswer { .. } => {
                 "is it a server for this transport (--transport)? A slow start needs --timeout"
+                    .to_owned()
+            }
+            Self::NotListening { .. } => {
+                "does it listen on another port (--port), or speak over stdio (--transport stdio)?"
                     .to_owned()
             }
             Self::Library { .. } => {

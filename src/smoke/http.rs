@@ -196,7 +196,7 @@ impl Transport for Http<'_> {
         };
         if !matches!(
             heard,
-            Err(Failure::Net(_) | Failure::Silent | Failure::Ended)
+            Err(Failure::Net(_) | Failure::Silent | Failure::Deaf | Failure::Ended)
         ) {
             self.contact = Contact::Made;
         }

@@ -117,6 +117,13 @@ pub(super) fn verdict(trouble: Trouble, scene: &Scene, question: &Question) -> S
             what: "it closed its stdout and runs on".to_owned(),
             evidence: Box::new(scene.evidence(question)),
         },
+        Trouble::Failed(Failure::Deaf) => SmokeError::NotListening {
+            seconds: question.timeout.as_secs(),
+            evidence: Box::new(Evidence {
+                last: "nothing",
+                ..scene.evidence(question)
+            }),
+        },
         Trouble::Failed(Failure::Silent | Failure::Ended) => silent(scene, question),
         Trouble::Broken(what) | Trouble::Failed(Failure::Broken(what)) => {
             if scene.status.is_some() {

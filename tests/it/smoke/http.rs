@@ -168,6 +168,14 @@ fn what_is_wrong_is_named() {
     each(WRONG, http(&[]));
     let cases: &[Case<'_>] = &[
         ("silent", 1, &["error[SRV-NO-ANSWER]: no answer within 2 s"]),
+        (
+            "other-port",
+            1,
+            &[
+                "error[SRV-NO-ANSWER]: nothing listens on its port within 2 s\n  last sent: nothing;",
+                "hint: does it listen on another port (--port)",
+            ],
+        ),
         ("old-sse-flood", 1, &["error[SRV-TOO-LARGE]"]),
         (
             "endless-stream",
