@@ -18,6 +18,8 @@ use crate::net::{Net, NetError, authority, shown_url};
 
 /// Pause between attempts to reach a server that is starting.
 const PAUSE: Duration = Duration::from_millis(50);
+/// An attempt that is this short was no silence of a server.
+const BRIEF: Duration = Duration::from_millis(250);
 /// Read of a body that is only quoted.
 pub(super) const QUOTED: usize = 4 << 10;
 
@@ -179,7 +181,9 @@ pub(super) fn patiently<T>(
     until: Instant,
     mut attempt: impl FnMut() -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    let mut lost = false;
     loop {
+        let begun = Instant::now();
         let outcome = attempt();
         let Some(process) = process else {
             return outcome;
@@ -192,8 +196,11 @@ pub(super) fn patiently<T>(
                 if Instant::now() >= until {
                     return Err(Failure::Deaf);
                 }
+                lost = true;
                 std::thread::sleep(PAUSE);
             }
+            // The last of many lost attempts, cut off by the end of time.
+            Err(Failure::Silent) if lost && begun.elapsed() < BRIEF => return Err(Failure::Deaf),
             other => return other,
         }
     }
