@@ -12,6 +12,7 @@ a hostile one might; the code below is their list.
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -181,6 +182,21 @@ class Server:
         return request["method"] == "tools/list", result(request, {
             "tools": [{"name": f"tool{self.pages}"}], "nextCursor": f"page{self.pages}"})
 
+    def on_long_cursor(self, request):
+        self.pages += 1
+        return request["method"] == "tools/list", result(request, {
+            "tools": [], "nextCursor": str(self.pages) + "x" * 70000})
+
+    def on_long_list(self, request):
+        self.pages += 1
+        return request["method"] == "tools/list", result(request, {
+            "tools": [{"name": f"tool{self.pages}", "description": "x" * (5 << 20)}],
+            "nextCursor": str(self.pages)})
+
+    def on_steers(self, request):
+        tools = [{"name": "a\x9b31m\u202eb\x1b", "inputSchema": {}}]
+        return request["method"] == "tools/list", result(request, {"tools": tools})
+
     def on_twice(self, request):
         return request["method"] == "tools/list", result(request, {"tools": [TOOLS[0]] * 2})
 
@@ -298,6 +314,9 @@ def chatter(behaviour, request):
     if behaviour == "endless-noise":
         while True:
             write("noise\n" * 1000)
+    if behaviour == "endless-questions":
+        while True:
+            line({"jsonrpc": "2.0", "id": "x" * (4 << 20), "method": "ping"})
     if behaviour == "endless-notifications":
         while True:
             line({"jsonrpc": "2.0", "method": "notifications/message", "params": {}})
@@ -323,6 +342,15 @@ def stdio(behaviour):
     if behaviour == "banner":
         write("Hi user\n")
         os._exit(0)
+    if behaviour == "help":
+        write("A stub.\n\nUsage:\n  stub [command]\n\nFlags:\n  --toolsets strings\n")
+        os._exit(0)
+    if behaviour == "cut-token":
+        # Where a line that is no message, a line of a log, and its beginning are cut off.
+        token = os.environ["API_TOKEN"]
+        write("x" * 100 + token + "\n")
+        os.write(2, ("y" * 4090 + token + "\n" + "z" * 100 + token + "-" * 16364).encode())
+        os._exit(1)
     if behaviour == "closes-stdout":
         os.close(1)
         time.sleep(60)
@@ -412,6 +440,8 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(308, headers=[("Location", self.path + "x")])
         elif self.kind == "page":
             self.reply(200, b"<html>a page</html>", "text/html")
+        elif self.kind == "encoded":
+            self.reply(200, b"\x1f\x8b", headers=[("Content-Encoding", "gzip")])
         elif self.kind == "nothing":
             self.reply(404, b"nothing here", "text/plain")
         elif self.kind == "silent":
@@ -462,6 +492,8 @@ class Handler(BaseHTTPRequestHandler):
         self.chunk("")
 
     def legacy_post(self, message):
+        if self.kind == "hangs-up" and message["method"] == "tools/list":
+            return self.hang_up()
         kind = self.kind
         method = message.get("method")
         if method == "server/discover" and kind != "unknown-method":
@@ -502,6 +534,10 @@ class Handler(BaseHTTPRequestHandler):
             return self.framed(answer)
         return self.reply(200, answer)
 
+    def hang_up(self):
+        self.connection.shutdown(socket.SHUT_RDWR)
+        self.close_connection = True
+
     def open_session(self, message):
         answer = self.server.app.answer(message)
         headers = []
@@ -535,6 +571,10 @@ class Handler(BaseHTTPRequestHandler):
             self.chunk("event: endpoint\ndata: http://elsewhere.example/messages\n\n")
         elif self.kind == "old-sse-other-first":
             self.chunk("event: message\ndata: {}\n\n")
+        elif self.kind == "old-sse-flood":
+            self.chunk("event: endpoint\ndata: /messages\n\n")
+            while True:
+                self.chunk("data\n\n" * 10000)
         else:
             self.streams["1"] = self
             self.chunk("event: endpoint\r\ndata: /messages?session=1\r\n\r\n")
@@ -543,6 +583,8 @@ class Handler(BaseHTTPRequestHandler):
     def old_post(self, message):
         if not self.path.startswith("/messages"):
             return self.reply(405)
+        if self.kind == "old-sse-flood":
+            self.server.ended.wait(60)
         if "id" in message and "method" in message:
             answer = json.dumps(self.server.app.answer(message))
             # Before the POST is answered, which clients must bear.
@@ -552,6 +594,8 @@ class Handler(BaseHTTPRequestHandler):
 
 def http(behaviour, port):
     start(behaviour)
+    if behaviour == "other-port":
+        time.sleep(60)
     if behaviour == "slow-listen":
         time.sleep(1)
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)

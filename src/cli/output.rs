@@ -1,5 +1,6 @@
 //! The only place that prints: data to stdout, events and errors to stderr.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 
@@ -8,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::error::AnyError;
+use crate::net::steers;
 use crate::progress::{Event, Reporter, Verb};
 use crate::settings::SettingsError;
 
@@ -182,9 +184,23 @@ pub(super) fn data(text: &str) -> Result<(), SettingsError> {
     }
 }
 
-/// A result as `--format json` shows it.
+/// JSON for people and programs. Text of others is in it: JSON itself escapes only the older half of
+/// the characters that steer a terminal.
 pub(super) fn json(value: &impl Serialize) -> Result<String, SettingsError> {
-    serde_json::to_string_pretty(value).map_err(SettingsError::json)
+    let plain = serde_json::to_string_pretty(value).map_err(SettingsError::json)?;
+    let mut escaped = String::with_capacity(plain.len());
+    for c in plain.chars() {
+        // Outside of texts there is nothing of the kind but line feeds.
+        if c != '\n' && steers(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a String can't fail.
+                let _infallible = write!(escaped, "\\u{unit:04x}");
+            }
+        } else {
+            escaped.push(c);
+        }
+    }
+    Ok(escaped)
 }
 
 /// Prints what is wrong with the arguments, without the usage text around it.

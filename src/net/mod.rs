@@ -30,7 +30,7 @@ pub use download::{Cleartext, Download, DownloadError, Login};
 pub use error::NetError;
 
 pub(crate) use body::{Feed, Sent, StreamBody};
-pub(crate) use redact::{plain_words, shown_url};
+pub(crate) use redact::{plain_words, shown_url, steers};
 pub(crate) use retry::{ATTEMPTS, pause_before, retry_after};
 
 /// Everything that decides how the network is reached; nothing is read from the environment here.

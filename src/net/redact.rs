@@ -30,11 +30,21 @@ pub(crate) fn shown_url(url: &Url) -> String {
     }
 }
 
-/// At most 300 characters without control characters: a server's words must not steer a terminal.
+/// Whether a character moves, colours or reorders what a terminal shows: control characters, line
+/// and paragraph separators, and marks of direction, which make text read as something else.
+pub(crate) fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
+/// At most 300 characters without any that steer a terminal.
 pub(crate) fn plain_words(text: &str) -> String {
     let words: String = text
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if steers(c) { ' ' } else { c })
         .take(300)
         .collect();
     words.split_whitespace().collect::<Vec<_>>().join(" ")

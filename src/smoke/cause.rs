@@ -41,6 +41,15 @@ const OBJECTS: [&str; 17] = [
     "config",
     "variable",
 ];
+/// Places that servers ask for, in words that mean no file which a build forgot.
+const PLACES: [&str; 4] = ["directory", "folder", "path", "workspace"];
+const PLACE_DEMANDS: [&str; 5] = [
+    "is required",
+    "must be set",
+    "must specify",
+    "not specified",
+    "please provide",
+];
 /// Lines that hold such words and mean a bug.
 const BUGS: [&str; 6] = [
     "positional argument",
@@ -83,8 +92,11 @@ pub(super) fn demanded(log: &str, status: Option<ExitStatus>) -> Option<Vec<Stri
             asking.extend(lines[around].iter().map(|line| (*line).to_owned()));
         }
     }
-    let failed = status.is_none_or(|status| !status.success());
-    if asking.is_empty() && failed && usage(&lines, status) {
+    if asking.is_empty() && usage(&lines, status) {
+        if status.is_some_and(|status| status.success()) {
+            // Help instead of a server: it lists everything, and a sub-command is what is missing.
+            return Some(vec!["<arguments>".to_owned()]);
+        }
         asking.push(lines.join("\n"));
     }
     if asking.is_empty() {
@@ -114,7 +126,9 @@ fn demands(lower: &str) -> bool {
 fn asks(lower: &str) -> bool {
     let object = OBJECTS.iter().any(|word| lower.contains(word)) || lower.contains(" -");
     let variable = lower.contains("environment variable") && !lower.contains("warn");
-    (demands(lower) && object) || variable
+    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    let place = has(&PLACES) && has(&PLACE_DEMANDS);
+    (demands(lower) && (object || place)) || variable
 }
 
 /// Python's `os.environ["NAME"]` without such a variable.
@@ -206,6 +220,22 @@ pub(super) fn library(log: &str) -> Option<&str> {
     })
 }
 
+/// Whether it failed to reach something else.
+pub(super) fn wants_network(log: &str) -> bool {
+    let lower = log.to_ascii_lowercase();
+    let marks = [
+        "name or service not known",
+        "temporary failure in name resolution",
+        "network is unreachable",
+        "no such host",
+        "dial tcp",
+        "enotfound",
+        "eai_again",
+        "connectionerror",
+    ];
+    marks.iter().any(|mark| lower.contains(mark))
+}
+
 /// The next step for other ends that many servers share.
 pub(super) fn advice(log: &str, status: Option<ExitStatus>) -> Option<&'static str> {
     let lower = log.to_ascii_lowercase();
@@ -222,14 +252,7 @@ pub(super) fn advice(log: &str, status: Option<ExitStatus>) -> Option<&'static s
             "a package is missing in the image: is it in the lock, and not for development alone?",
         );
     }
-    if has(&[
-        "name or service not known",
-        "temporary failure in name resolution",
-        "network is unreachable",
-        "enotfound",
-        "eai_again",
-        "connectionerror",
-    ]) {
+    if wants_network(log) {
         return Some("it wants the network at its start: --network host");
     }
     match status?.code()? {
@@ -297,6 +320,12 @@ mod tests {
             ),
             ("Usage: server <directory>", 1, "<directory>"),
             (
+                "A server.\n\nUsage:\n  server [command]\n\nFlags:\n  --toolsets strings",
+                0,
+                "<arguments>",
+            ),
+            ("[FATAL][core] workspace directory is required", 1, ""),
+            (
                 "  raise ValueError('Missing key')\n  x = os.getenv(\"apikey\")\nValueError: Missing key",
                 1,
                 "apikey",
@@ -312,6 +341,7 @@ mod tests {
         for (log, code) in [
             ("", 1),
             ("listening", 0),
+            ("Error: required file /app/dist missing, bad path", 1),
             (
                 "TypeError: f() missing 1 required positional argument: 'key'",
                 1,
@@ -323,7 +353,6 @@ mod tests {
                 "Traceback (most recent call last):\nusage: x\nRuntimeError",
                 1,
             ),
-            ("usage: x", 0),
             ("npm error Missing script: \"env\"", 1),
             ("Segmentation fault", 139),
         ] {
@@ -348,6 +377,11 @@ mod tests {
             ),
             ("Error: Cannot find module 'x'", 1, "a package"),
             ("getaddrinfo ENOTFOUND api.example", 1, "it wants"),
+            (
+                "Post \"https://api.example/\": dial tcp: lookup api.example on [::1]:53: refused",
+                1,
+                "it wants",
+            ),
             ("sh: server: not found", 127, "127"),
         ] {
             let advice = advice(log, Some(exit(code))).unwrap();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::message::RpcError;
+use super::message::{MAX_MESSAGE, RpcError};
 use super::revision::{
     Best, Era, HEADER_MISMATCH, Introduction, LEGACY, LEGACY_KNOWN, MISSING_CAPABILITY, MODERN,
     UNSUPPORTED_VERSION, best, client, is_date,
@@ -20,6 +20,8 @@ const CORRECTIONS: usize = 4;
 /// Pages and tools that no real server has.
 const MAX_PAGES: usize = 500;
 const MAX_TOOLS: usize = 10_000;
+/// Longest cursor: some servers put their state into it.
+const MAX_CURSOR: usize = 64 << 10;
 
 /// What both sides agreed on, and what the server says of itself.
 #[derive(Clone, Debug)]
@@ -247,12 +249,18 @@ impl<'t> Dialogue<'t> {
     pub(super) fn tools(&mut self) -> Result<Vec<Tool>, Trouble> {
         let mut tools = Vec::new();
         let mut cursors = BTreeSet::new();
+        let mut size = 0;
         let mut params = json!({});
         for _ in 0..MAX_PAGES {
             let wait = (self.later(), None);
             let answer = self.request("tools/list", None, params, wait)?;
             let result = answer.outcome.map_err(Trouble::Refused)?;
             complete(&result)?;
+            size += result["tools"].to_string().len();
+            if size > MAX_MESSAGE {
+                let text = "tools/list names tools of more than 8 MiB in all".to_owned();
+                return Err(Trouble::Broken(text));
+            }
             Tool::read(&result["tools"], &mut tools).map_err(Trouble::Broken)?;
             if tools.len() > MAX_TOOLS {
                 let text = format!("tools/list names more than {MAX_TOOLS} tools");
@@ -260,6 +268,10 @@ impl<'t> Dialogue<'t> {
             }
             let cursor = match &result["nextCursor"] {
                 Value::Null => return Ok(tools),
+                Value::String(cursor) if cursor.len() > MAX_CURSOR => {
+                    let text = "nextCursor is longer than 64 KiB".to_owned();
+                    return Err(Trouble::Broken(text));
+                }
                 Value::String(cursor) => cursor.clone(),
                 _ => return Err(Trouble::Broken("nextCursor is no text".to_owned())),
             };

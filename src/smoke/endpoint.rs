@@ -3,7 +3,10 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
+    HeaderValue, LOCATION,
+};
 use reqwest::{Method, Response, StatusCode};
 use tokio::time::timeout_at;
 use url::Url;
@@ -15,8 +18,10 @@ use crate::net::{Net, NetError, authority, shown_url};
 
 /// Pause between attempts to reach a server that is starting.
 const PAUSE: Duration = Duration::from_millis(50);
+/// An attempt that is this short was no silence of a server.
+const BRIEF: Duration = Duration::from_millis(250);
 /// Read of a body that is only quoted.
-const QUOTED: usize = 4 << 10;
+pub(super) const QUOTED: usize = 4 << 10;
 
 /// The media type of a stream of events.
 pub(super) const EVENT_STREAM: &str = "text/event-stream";
@@ -40,6 +45,7 @@ impl Endpoint<'_> {
         until: Instant,
     ) -> Result<Response, Failure> {
         let mut request = self.net.request_named(method, url)?.headers(headers);
+        request = request.header(ACCEPT_ENCODING, "identity");
         if let Some(host) = &self.host {
             request = request.header(HOST, host.clone());
         }
@@ -110,7 +116,12 @@ impl Endpoint<'_> {
                 status: status.as_u16(),
                 location: header_text(response.headers(), LOCATION.as_str()),
             }),
-            _ => Ok(response),
+            _ => match header_text(response.headers(), CONTENT_ENCODING.as_str()).as_str() {
+                "" | "identity" => Ok(response),
+                other => Err(Failure::Broken(format!(
+                    "its answer is encoded as {other}, although only identity was accepted"
+                ))),
+            },
         }
     }
 
@@ -170,7 +181,9 @@ pub(super) fn patiently<T>(
     until: Instant,
     mut attempt: impl FnMut() -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    let mut lost = false;
     loop {
+        let begun = Instant::now();
         let outcome = attempt();
         let Some(process) = process else {
             return outcome;
@@ -181,10 +194,13 @@ pub(super) fn patiently<T>(
                     return Err(Failure::Ended);
                 }
                 if Instant::now() >= until {
-                    return Err(Failure::Silent);
+                    return Err(Failure::Deaf);
                 }
+                lost = true;
                 std::thread::sleep(PAUSE);
             }
+            // The last of many lost attempts, cut off by the end of time.
+            Err(Failure::Silent) if lost && begun.elapsed() < BRIEF => return Err(Failure::Deaf),
             other => return other,
         }
     }

@@ -21,8 +21,10 @@ pub struct Evidence {
     pub noise: Option<String>,
     /// How it ended, if it did.
     pub end: Option<String>,
-    /// The last lines of its log.
-    pub log: Vec<String>,
+    /// Answers whose id no request had.
+    pub strays: u64,
+    /// The last lines of its log, of a server whose log is ours to read.
+    pub log: Option<Vec<String>>,
 }
 
 impl fmt::Display for Evidence {
@@ -37,11 +39,22 @@ impl fmt::Display for Evidence {
         if let Some(end) = &self.end {
             write!(f, "; it ended with {end}")?;
         }
-        if self.log.is_empty() {
+        if self.strays > 0 {
+            let answers = if self.strays == 1 {
+                "answer"
+            } else {
+                "answers"
+            };
+            write!(f, "; {} {answers} with the id of no request", self.strays)?;
+        }
+        let Some(log) = &self.log else {
+            return Ok(());
+        };
+        if log.is_empty() {
             return f.write_str("; it logged nothing");
         }
         f.write_str("\n  its log ends:")?;
-        for line in &self.log {
+        for line in log {
             write!(f, "\n    {line}")?;
         }
         Ok(())
@@ -64,6 +77,11 @@ pub enum SmokeError {
         url: String,
         status: u16,
         text: String,
+    },
+    #[error("nothing listens on its port within {seconds} s{evidence}")]
+    NotListening {
+        seconds: u64,
+        evidence: Box<Evidence>,
     },
     #[error("no answer within {seconds} s{evidence}")]
     NoAnswer {
@@ -160,6 +178,8 @@ fn listed(names: &[String]) -> String {
 }
 
 fn known(declared: Option<usize>) -> String {
+    // None are declared where --accept is still to write the file.
+    let declared = declared.filter(|count| *count > 0);
     declared.map_or_else(String::new, |count| {
         format!("; tools.json declares its {count} tools")
     })
@@ -184,7 +204,7 @@ impl Coded for SmokeError {
         match self {
             Self::NeedsConfig { .. } => "SRV-NEEDS-CONFIG",
             Self::Unauthorized { .. } => "SRV-UNAUTHORIZED",
-            Self::NoAnswer { .. } => "SRV-NO-ANSWER",
+            Self::NoAnswer { .. } | Self::NotListening { .. } => "SRV-NO-ANSWER",
             Self::Exited { .. } => "SRV-EXITED",
             Self::Library { .. } => "SRV-LIBC",
             Self::Noise { .. } => "SRV-STDOUT-NOISE",
@@ -233,6 +253,10 @@ impl Coded for SmokeError {
             }
             Self::NoAnswer { .. } => {
                 "is it a server for this transport (--transport)? A slow start needs --timeout"
+                    .to_owned()
+            }
+            Self::NotListening { .. } => {
+                "does it listen on another port (--port), or speak over stdio (--transport stdio)?"
                     .to_owned()
             }
             Self::Library { .. } => {

@@ -11,6 +11,13 @@ pub(super) struct Event {
     pub(super) data: Vec<u8>,
 }
 
+impl Event {
+    /// What it takes in memory.
+    pub(super) fn size(&self) -> usize {
+        size_of::<Self>() + self.kind.len() + self.data.len()
+    }
+}
+
 /// More bytes than any real event has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooLarge;

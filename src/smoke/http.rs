@@ -7,7 +7,7 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-use super::endpoint::{EVENT_STREAM, Endpoint, accept, is_type, patiently};
+use super::endpoint::{EVENT_STREAM, Endpoint, QUOTED, accept, is_type, patiently};
 use super::events::{Events, TooLarge};
 use super::message::{MAX_MESSAGE, Message, parse, reply};
 use super::process::Process;
@@ -113,7 +113,7 @@ impl<'a> Http<'a> {
             Some(incoming) => Ok(Heard { incoming, session }),
             None => Err(Failure::Status {
                 status: status.as_u16(),
-                text: String::from_utf8_lossy(&body[..body.len().min(500)]).into_owned(),
+                text: String::from_utf8_lossy(&body[..body.len().min(QUOTED)]).into_owned(),
             }),
         }
     }
@@ -196,7 +196,7 @@ impl Transport for Http<'_> {
         };
         if !matches!(
             heard,
-            Err(Failure::Net(_) | Failure::Silent | Failure::Ended)
+            Err(Failure::Net(_) | Failure::Silent | Failure::Deaf | Failure::Ended)
         ) {
             self.contact = Contact::Made;
         }

@@ -48,6 +48,14 @@ pub(super) struct RpcError {
 }
 
 impl Message {
+    /// Whether it is an answer whose id no request can have had: servers repeat a number as a text.
+    pub(super) fn is_stray(&self) -> bool {
+        let Self::Answer { id, .. } = self else {
+            return false;
+        };
+        matches!(id, Id::Foreign | Id::Null)
+    }
+
     /// Whether it answers request `number`; an error without an id answers what is pending.
     pub(super) fn answers(&self, number: u64) -> bool {
         match self {

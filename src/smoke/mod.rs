@@ -95,6 +95,7 @@ fn over_stdio(
             let mut scene = Scene::look(last, stdio.process());
             scene.stdout = Some((stdio.bytes, stdio.messages));
             scene.noise = stdio.noise;
+            scene.strays = stdio.strays;
             return Err(verdict(trouble, &scene, question));
         }
     };

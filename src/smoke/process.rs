@@ -273,6 +273,7 @@ fn follow_log(stream: impl Read + Send + 'static, tail: Arc<Mutex<Tail>>, listen
     thread::spawn(move || {
         let mut stream = BufReader::with_capacity(1 << 13, stream);
         let mut line = Vec::new();
+        let mut begins = true;
         loop {
             line.clear();
             let read = stream
@@ -288,8 +289,11 @@ fn follow_log(stream: impl Read + Send + 'static, tail: Arc<Mutex<Tail>>, listen
                 let surplus = tail.bytes.len().saturating_sub(KEPT);
                 tail.bytes.drain(..surplus);
             }
-            let text = listener.secrets.line(&String::from_utf8_lossy(&line));
-            listener.reporter.event(Event::Detail { text });
+            // The rest of a long line is not shown.
+            if std::mem::replace(&mut begins, line.ends_with(b"\n")) {
+                let text = listener.secrets.line(&String::from_utf8_lossy(&line));
+                listener.reporter.event(Event::Detail { text });
+            }
         }
         tail.lock().unwrap_or_else(PoisonError::into_inner).open -= 1;
     });

@@ -3,6 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use url::Url;
+
+use crate::net::steers;
+
 /// Values of this length are hidden whatever their variable is called.
 const LONG: usize = 8;
 /// Parts of names whose values are hidden at any length.
@@ -28,7 +32,7 @@ pub struct Secrets {
 
 impl Secrets {
     /// The values of variables that a server is given: all long ones, and those whose names say
-    /// that they are secret.
+    /// that they are secret. Logs show lines of a key and the password of an address on their own.
     pub fn of(variables: &BTreeMap<String, String>) -> Self {
         let secret = |name: &str, value: &str| {
             let name = name.to_ascii_uppercase();
@@ -36,10 +40,15 @@ impl Secrets {
         };
         let mut values: Vec<(String, String)> = variables
             .iter()
-            .filter(|(name, value)| !value.is_empty() && secret(name, value))
-            .map(|(name, value)| (value.clone(), format!("${name}")))
+            .filter(|(name, value)| secret(name, value))
+            .flat_map(|(name, value)| {
+                let hidden = parts(value);
+                hidden.map(move |part| (part, format!("${name}")))
+            })
+            .filter(|(value, _)| !value.is_empty())
             .collect();
         values.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
+        values.dedup();
         Self { values }
     }
 
@@ -51,7 +60,25 @@ impl Secrets {
                 text = text.replace(value.as_str(), name);
             }
         }
+        self.hide_edges(&mut text);
         text
+    }
+
+    /// Text is cut before it gets here: its first and last characters may be part of a value.
+    fn hide_edges(&self, text: &mut String) {
+        for (value, name) in &self.values {
+            let cuts = |from: usize| (from..value.len()).filter(|at| value.is_char_boundary(*at));
+            let end = cuts(LONG).rev().find(|at| text.ends_with(&value[..*at]));
+            if let Some(length) = end {
+                text.truncate(text.len() - length);
+                text.push_str(name);
+            }
+            let last = value.len().saturating_sub(LONG);
+            let start = cuts(1).find(|at| *at <= last && text.starts_with(&value[*at..]));
+            if let Some(at) = start {
+                text.replace_range(..value.len() - at, name);
+            }
+        }
     }
 
     /// One line of at most 300 characters.
@@ -59,7 +86,7 @@ impl Secrets {
         let plain: String = self
             .hide(text)
             .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
+            .map(|c| if steers(c) { ' ' } else { c })
             .collect();
         cut(plain.trim())
     }
@@ -69,13 +96,25 @@ impl Secrets {
         let lines: Vec<String> = self
             .hide(log)
             .lines()
-            .map(|line| line.replace('\t', "  ").replace(char::is_control, " "))
+            .map(|line| line.replace('\t', "  ").replace(steers, " "))
             .map(|line| cut(line.trim_end()))
             .filter(|line| !line.is_empty())
             .collect();
         let skip = lines.len().saturating_sub(count);
         lines.into_iter().skip(skip).collect()
     }
+}
+
+/// A value and what of it may stand alone: its lines, and the password of an address.
+fn parts(value: &str) -> impl Iterator<Item = String> {
+    let lines = value.lines().map(str::trim);
+    let lines = lines.filter(|line| line.len() >= LONG).map(str::to_owned);
+    let url = value.trim().parse::<Url>().ok();
+    let password = url.and_then(|url| url.password().map(str::to_owned));
+    let parts: Vec<String> = lines.chain(password).collect();
+    [value.to_owned(), value.trim().to_owned()]
+        .into_iter()
+        .chain(parts)
 }
 
 fn cut(line: &str) -> String {
@@ -116,7 +155,34 @@ mod tests {
             [" b", "c $API_KEY"]
         );
         assert!(!format!("{secrets:?}").contains("abc"));
-        let long = "x".repeat(1000);
+        // Marks of direction make text read as something else.
+        assert_eq!(secrets.line("a\u{202e}b\u{2066}"), "a b");
+        let long = "y".repeat(1000);
         assert_eq!(secrets.line(&long).chars().count(), LINE + 1);
+    }
+
+    #[test]
+    fn parts_of_values_are_hidden() {
+        let variables = [
+            ("PEM", "-----BEGIN-----\nMIIabcdefghijk\nqq\n"),
+            ("DATABASE_URL", "postgres://app:hunter2hunter@db/x"),
+            ("API_KEY", "sk-0123456789abcdefé\n"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let secrets = Secrets::of(&BTreeMap::from(variables));
+        for (text, shown) in [
+            ("MIIabcdefghijk", "$PEM"),
+            (
+                "password hunter2hunter is wrong",
+                "password $DATABASE_URL is wrong",
+            ),
+            ("key sk-0123456789abcdefé.", "key $API_KEY."),
+            // Cut off at the end, or at the start.
+            ("key sk-01234567", "key $API_KEY"),
+            ("456789abcdefé is wrong", "$API_KEY is wrong"),
+            ("bcdefé, and sk-01", "bcdefé, and sk-01"),
+        ] {
+            assert_eq!(secrets.line(text), shown, "{text}");
+        }
     }
 }

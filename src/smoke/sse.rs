@@ -29,6 +29,8 @@ struct Stream {
     response: Response,
     events: Events,
     waiting: VecDeque<Event>,
+    /// Of the waiting events.
+    bytes: usize,
 }
 
 impl<'a> Sse<'a> {
@@ -115,6 +117,7 @@ async fn open(endpoint: &Endpoint<'_>, until: Instant) -> Result<(Stream, Url), 
         response,
         events: Events::default(),
         waiting: VecDeque::new(),
+        bytes: 0,
     };
     let first = stream.next(endpoint, until).await?;
     if first.kind != "endpoint" {
@@ -137,6 +140,7 @@ impl Stream {
     async fn next(&mut self, endpoint: &Endpoint<'_>, until: Instant) -> Result<Event, Failure> {
         loop {
             if let Some(event) = self.waiting.pop_front() {
+                self.bytes -= event.size();
                 return Ok(event);
             }
             self.read(endpoint, until).await?;
@@ -149,10 +153,10 @@ impl Stream {
             return Err(Failure::Broken("the stream of events ended".to_owned()));
         };
         let events = self.events.push(&chunk);
-        self.waiting
-            .extend(events.map_err(|TooLarge| Failure::TooLarge)?);
-        let waiting = self.waiting.iter().map(|event| event.data.len() + 1);
-        if waiting.sum::<usize>() > MAX_WAITING {
+        let events = events.map_err(|TooLarge| Failure::TooLarge)?;
+        self.bytes += events.iter().map(Event::size).sum::<usize>();
+        self.waiting.extend(events);
+        if self.bytes > MAX_WAITING {
             return Err(Failure::TooLarge);
         }
         Ok(())

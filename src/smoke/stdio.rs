@@ -15,16 +15,27 @@ use super::transport::{Failure, Incoming, Outgoing, Transport, Wait};
 
 /// How long the exit status is waited for after a server has closed its output.
 const REAP: Duration = Duration::from_secs(1);
-/// Kept of a line that is no message.
-const NOISE: usize = 120;
+/// Kept of lines that are no messages: far more than is shown, so that no value is cut before it is
+/// hidden.
+const NOISE: usize = 4 << 10;
 
 /// What stood on standard output without being a message.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Noise {
-    /// The first 120 bytes of the first such line.
-    pub(super) first: Option<Vec<u8>>,
+    /// The beginning of it: lines as they came.
+    pub(super) text: Vec<u8>,
     /// How many there were.
     pub(super) lines: u64,
+}
+
+impl Noise {
+    /// The first line, or the beginning of it.
+    pub(super) fn first(&self) -> Option<&[u8]> {
+        self.text
+            .split(|byte| *byte == b'\n')
+            .next()
+            .filter(|line| !line.is_empty())
+    }
 }
 
 /// Standard streams.
@@ -40,6 +51,10 @@ pub(super) struct Stdio<'a> {
     pub(super) messages: u64,
     /// Over all starts.
     pub(super) noise: Noise,
+    /// Answers whose id no request had.
+    pub(super) strays: u64,
+    /// Bytes of our answers to its requests, which wait here until it reads them.
+    replied: usize,
 }
 
 impl<'a> Stdio<'a> {
@@ -58,6 +73,8 @@ impl<'a> Stdio<'a> {
             bytes: 0,
             messages: 0,
             noise: Noise::default(),
+            strays: 0,
+            replied: 0,
         })
     }
 
@@ -68,6 +85,10 @@ impl<'a> Stdio<'a> {
                 return Ok(message);
             }
             let left = until.saturating_duration_since(Instant::now());
+            // Of a stream without end the next line is always there.
+            if left.is_zero() {
+                return Err(Failure::Silent);
+            }
             match self.lines.recv_timeout(left) {
                 Ok(Line::Text(line)) => self.take(&line),
                 Ok(Line::TooLong) => return Err(Failure::TooLarge),
@@ -93,10 +114,12 @@ impl<'a> Stdio<'a> {
             return;
         }
         self.noise.lines += 1;
-        let start = line.len().min(NOISE);
-        self.noise
-            .first
-            .get_or_insert_with(|| line[..start].to_vec());
+        let text = &mut self.noise.text;
+        let left = NOISE.saturating_sub(text.len());
+        text.extend(line.iter().take(left));
+        if left > line.len() {
+            text.push(b'\n');
+        }
     }
 
     fn send(&mut self, mut json: Vec<u8>) {
@@ -111,7 +134,7 @@ impl<'a> Stdio<'a> {
         let lines = &self.lines;
         let mut listen = |pause: Duration| match lines.recv_timeout(pause) {
             Ok(Line::Text(line)) if kept < MAX_MESSAGE => {
-                kept += line.len();
+                kept += line.len() + size_of_val(&line);
                 farewell.push(line);
             }
             Ok(Line::Text(_)) | Err(RecvTimeoutError::Timeout) => {}
@@ -148,6 +171,7 @@ impl Transport for Stdio<'_> {
                 .earlier
                 .filter(|earlier| message.answers(*earlier) && is_result(&message));
             let own = message.answers(request.id);
+            let stray = message.is_stray();
             match message {
                 Message::Answer { outcome, .. } if own || late.is_some() => {
                     let id = late.unwrap_or(request.id);
@@ -159,9 +183,16 @@ impl Transport for Stdio<'_> {
                     return Err(Failure::Broken(text));
                 }
                 Message::Request { id, method } => {
-                    self.send(reply(&id, &method).to_string().into_bytes());
+                    let reply = reply(&id, &method).to_string().into_bytes();
+                    self.replied += reply.len();
+                    if self.replied > MAX_MESSAGE {
+                        let text = "it asks its client without end".to_owned();
+                        return Err(Failure::Broken(text));
+                    }
+                    self.send(reply);
                 }
-                Message::Answer { .. } | Message::Notification => {}
+                Message::Answer { .. } => self.strays += u64::from(stray),
+                Message::Notification => {}
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Lists of tools: what a server names, what tools.json holds, and how they differ.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
 use serde::Serialize;
@@ -106,7 +107,10 @@ impl Declared {
             path: path.to_owned(),
             why,
         };
-        let size = fs_err::metadata(path).map_err(|error| refused(error.to_string()))?;
+        let size = fs_err::metadata(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => refused("is not there".to_owned()),
+            _ => refused(error.to_string()),
+        })?;
         if !size.is_file() || size.len() > MAX_FILE {
             return Err(refused("is no file of at most 16 MiB".to_owned()));
         }

@@ -67,6 +67,8 @@ impl Wait {
 pub(super) enum Failure {
     /// Time is over.
     Silent,
+    /// Time is over, and nobody ever listened.
+    Deaf,
     /// The server ended, or closed its output.
     Ended,
     /// A message that is larger than any real one.

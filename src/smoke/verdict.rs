@@ -13,16 +13,21 @@ use super::transport::Failure;
 
 /// Lines of the log that a message shows.
 const SHOWN: usize = 12;
+/// Characters that a message shows of a line which is no message.
+const NOISE: usize = 120;
 
 /// What was seen of the server.
 #[derive(Debug, Default)]
 pub(super) struct Scene {
     pub(super) last: &'static str,
     pub(super) status: Option<ExitStatus>,
-    pub(super) log: String,
+    /// Its log, where that is ours to read.
+    pub(super) log: Option<String>,
     /// Bytes and messages on standard output, of a server that speaks there.
     pub(super) stdout: Option<(u64, u64)>,
     pub(super) noise: Noise,
+    /// Answers whose id no request had.
+    pub(super) strays: u64,
     /// Address and Host header, of a server that listens.
     pub(super) address: Option<(String, String)>,
 }
@@ -36,7 +41,7 @@ impl Scene {
         };
         if let Some(process) = process {
             scene.status = process.status();
-            scene.log = process.log();
+            scene.log = Some(process.log());
         }
         scene
     }
@@ -45,20 +50,21 @@ impl Scene {
         Evidence {
             last: self.last,
             stdout: self.stdout.map(|(bytes, _)| bytes),
-            noise: self
-                .noise
-                .first
-                .as_deref()
-                .map(|line| noise_text(line, question)),
+            noise: self.noise.first().map(|line| noise_text(line, question)),
             end: self.status.map(shown),
-            log: question.secrets.last_lines(&self.log, SHOWN),
+            strays: self.strays,
+            log: self
+                .log
+                .as_deref()
+                .map(|log| question.secrets.last_lines(log, SHOWN)),
         }
     }
 
     /// What it wrote for people: its log, and what is no message on standard output.
     fn words(&self) -> String {
-        let noise = self.noise.first.as_deref().unwrap_or_default();
-        format!("{}\n{}", self.log, String::from_utf8_lossy(noise))
+        let noise = &self.noise.text;
+        let log = self.log.as_deref().unwrap_or_default();
+        format!("{log}\n{}", String::from_utf8_lossy(noise))
     }
 
     fn url(&self) -> String {
@@ -76,6 +82,11 @@ pub(super) fn verdict(trouble: Trouble, scene: &Scene, question: &Question) -> S
         Trouble::InputRequired(wanted) => SmokeError::InputRequired {
             method: scene.last,
             wanted: line(&wanted),
+        },
+        // With a server of ours there is no network in between.
+        Trouble::Failed(Failure::Net(error)) if scene.log.is_some() => SmokeError::Protocol {
+            what: line(&error.to_string()),
+            evidence: Box::new(scene.evidence(question)),
         },
         Trouble::Failed(Failure::Net(error)) => error.into(),
         Trouble::Failed(Failure::TooLarge) => SmokeError::TooLarge { method: scene.last },
@@ -106,6 +117,13 @@ pub(super) fn verdict(trouble: Trouble, scene: &Scene, question: &Question) -> S
             what: "it closed its stdout and runs on".to_owned(),
             evidence: Box::new(scene.evidence(question)),
         },
+        Trouble::Failed(Failure::Deaf) => SmokeError::NotListening {
+            seconds: question.timeout.as_secs(),
+            evidence: Box::new(Evidence {
+                last: "nothing",
+                ..scene.evidence(question)
+            }),
+        },
         Trouble::Failed(Failure::Silent | Failure::Ended) => silent(scene, question),
         Trouble::Broken(what) | Trouble::Failed(Failure::Broken(what)) => {
             if scene.status.is_some() {
@@ -133,14 +151,18 @@ fn silent(scene: &Scene, question: &Question) -> SmokeError {
         return SmokeError::Library { line, evidence };
     }
     let spoke = scene.stdout.is_some_and(|(_, messages)| messages > 0);
-    if !spoke && let Some(variables) = cause::demanded(&words, Some(status)) {
+    let demanded = cause::demanded(&words, Some(status)).filter(|_| !spoke);
+    if let Some(variables) = demanded
+        // Advice to check a token, after a call that failed for want of a network.
+        && !(variables.is_empty() && cause::wants_network(&words))
+    {
         return SmokeError::NeedsConfig {
             variables: shown_names(&variables, question),
             declared: question.declared,
             evidence,
         };
     }
-    if status.success() && scene.noise.first.is_some() {
+    if status.success() && scene.noise.lines > 0 {
         return noise(&scene.noise, ", and it ended without one", question);
     }
     let advice = cause::advice(&words, Some(status));
@@ -194,7 +216,7 @@ fn forbidden(status: u16, text: &str, scene: &Scene, question: &Question) -> Smo
 /// SRV-STDOUT-NOISE for what was found on standard output.
 pub(super) fn noise(noise: &Noise, rest: &'static str, question: &Question) -> SmokeError {
     SmokeError::Noise {
-        first: noise_text(noise.first.as_deref().unwrap_or_default(), question),
+        first: noise_text(noise.first().unwrap_or_default(), question),
         lines: noise.lines,
         rest,
     }
@@ -208,5 +230,6 @@ fn shown_names(names: &[String], question: &Question) -> Vec<String> {
 }
 
 fn noise_text(line: &[u8], question: &Question) -> String {
-    question.secrets.hide(&String::from_utf8_lossy(line))
+    let text = question.secrets.hide(&String::from_utf8_lossy(line));
+    text.chars().take(NOISE).collect()
 }

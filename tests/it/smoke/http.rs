@@ -136,6 +136,17 @@ const WRONG: &[Case<'_>] = &[
             "the stream of initialize ended without its answer",
         ],
     ),
+    (
+        "encoded",
+        1,
+        &["SRV-PROTOCOL", "its answer is encoded as gzip"],
+    ),
+    // No network is to blame between us and a server of ours.
+    (
+        "hangs-up",
+        1,
+        &["error[SRV-PROTOCOL]", "last sent: tools/list"],
+    ),
     ("cursor-loop", 1, &["a cursor came twice"]),
     (
         "needs-variable",
@@ -157,6 +168,15 @@ fn what_is_wrong_is_named() {
     each(WRONG, http(&[]));
     let cases: &[Case<'_>] = &[
         ("silent", 1, &["error[SRV-NO-ANSWER]: no answer within 2 s"]),
+        (
+            "other-port",
+            1,
+            &[
+                "error[SRV-NO-ANSWER]: nothing listens on its port within 2 s\n  last sent: nothing;",
+                "hint: does it listen on another port (--port)",
+            ],
+        ),
+        ("old-sse-flood", 1, &["error[SRV-TOO-LARGE]"]),
         (
             "endless-stream",
             1,
@@ -229,6 +249,12 @@ fn a_running_server_is_asked_at_its_address() {
     }
     let nobody = ask(&format!("http://127.0.0.1:{}/mcp", free_port()));
     check(&nobody, ("nobody", 13, &["error[NET-UNREACHABLE]"]));
+    // What it logs is not ours to know.
+    let silent = Running::start("silent");
+    let url = format!("http://127.0.0.1:{}", silent.port);
+    let silent = finished(karisimbi().args(["smoke", "--timeout", "1", &url]));
+    let words = &["no answer within 1 s\n  last sent: initialize\nhint"];
+    check(&silent, ("silent", 1, words));
     let login = ask("http://user:secret@127.0.0.1:1/mcp");
     check(&login, ("login", 13, &["127.0.0.1:1"]));
     assert!(!String::from_utf8_lossy(&login.stderr).contains("secret"));

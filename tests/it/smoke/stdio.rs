@@ -83,6 +83,10 @@ fn silence_after_discover_does_not_restart_the_clock() {
         ];
         check(&output, (behaviour, 1, words));
     }
+    // Servers repeat the number as a text.
+    let foreign = finished(&mut smoke(&["--timeout", "2"], &["stdio", "foreign-ids"]));
+    let words = &["; 1 answer with the id of no request; "];
+    check(&foreign, ("foreign-ids", 1, words));
     assert!(
         started.elapsed() < Duration::from_secs(40),
         "{:?}",
@@ -169,6 +173,16 @@ const ENDS: &[Case<'_>] = &[
         1,
         &["error[SRV-REFUSED]: the server refuses initialize: out of order (-32603)"],
     ),
+    // Help instead of a server, with exit code 0 and on stdout.
+    (
+        "help",
+        3,
+        &[
+            "configuration: <arguments>\n",
+            "which begin with \"A stub.\"",
+            "hint: give it its arguments",
+        ],
+    ),
     (
         "closes-stdout",
         1,
@@ -216,6 +230,12 @@ const NOISE: &[Case<'_>] = &[
         ],
     ),
     ("huge-text", 1, &["SRV-TOO-LARGE"]),
+    // Its own questions wait in our memory for it to read our answers.
+    (
+        "endless-questions",
+        1,
+        &["SRV-PROTOCOL", "it asks its client without end"],
+    ),
 ];
 
 #[test]
@@ -242,6 +262,16 @@ fn lists_that_break_the_protocol_are_refused() {
             "cursor-loop",
             1,
             &["SRV-PROTOCOL", "go in circles: a cursor came twice"],
+        ),
+        (
+            "long-cursor",
+            1,
+            &["SRV-PROTOCOL", "nextCursor is longer than 64 KiB"],
+        ),
+        (
+            "long-list",
+            1,
+            &["SRV-PROTOCOL", "tools of more than 8 MiB in all"],
         ),
         ("endless-pages", 1, &["SRV-PROTOCOL", "more than 500 pages"]),
         ("twice", 1, &["SRV-PROTOCOL", "names echo twice"]),

@@ -16,7 +16,11 @@ fn a_list_is_accepted_and_compared() {
         (
             "missing",
             2,
-            &["error[SRV-TOOLS-FILE]", "hint: --accept writes it anew"],
+            &[
+                "error[SRV-TOOLS-FILE]",
+                "tools.json is not there\n",
+                "hint: --accept writes it anew",
+            ],
         ),
     );
     let accepted = finished(&mut smoke(
@@ -63,6 +67,12 @@ fn a_declared_list_speaks_for_a_server_that_can_not_be_asked() {
             &["WEATHER_API_KEY; tools.json declares its 2 tools"],
         ),
     );
+    // A list that is still to be written declares nothing.
+    let needs = finished(&mut smoke(
+        &["--tools", path, "--accept"],
+        &["stdio", "needs-variable"],
+    ));
+    check(&needs, ("needs", 3, &["configuration: WEATHER_API_KEY\n"]));
     let empty = finished(&mut smoke(
         &["--tools", path, "--accept"],
         &["stdio", "no-tools"],
@@ -179,6 +189,11 @@ fn the_answer_is_data() {
             .starts_with("sha256:")
     );
     assert!(answer["milliseconds"].is_u64());
+    // Nothing in it steers a terminal, and programs read what the server said.
+    let text = run(&mut smoke(&["--format", "json"], &["stdio", "steers"]));
+    assert!(text.contains(r#""a\u009b31m\u202eb\u001b""#), "{text}");
+    let answer: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(answer["tools"][0]["name"], "a\u{9b}31m\u{202e}b\u{1b}");
     let verbose = run(&mut smoke(&["-v"], &["stdio", "legacy"]));
     assert!(
         verbose.contains("\n  add: Adds\n  echo: Says it again\n"),
@@ -195,6 +210,17 @@ fn given_values_reach_no_message() {
         ("crash-later", 1, &["Traceback: boom, token is $API_TOKEN"]),
     );
     assert!(!crate::support::shown(&output).contains("hunter2"));
+    // Also not a part of one, where a text is cut off.
+    let flags = ["-v", "-e", "API_TOKEN=0123456789abcdefghijklmnopqrstuv"];
+    let output = finished(&mut smoke(&flags, &["stdio", "cut-token"]));
+    check(
+        &output,
+        ("cut-token", 1, &["$API_TOKEN\"", "    $API_TOKEN---"]),
+    );
+    let text = crate::support::shown(&output);
+    for part in ["01234567", "89abcdef", "opqrstuv"] {
+        assert!(!text.contains(part), "{part} in {text}");
+    }
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("env");
     fs_err::write(&file, "# for tests\nAPI_TOKEN=from-a-file\n").expect("a file");
