@@ -30,14 +30,29 @@ enum EnterError {
 
 /// Becomes the program of the order; returns only when that fails.
 pub(super) fn enter(order: &Order, _: &OsStr) -> ExitCode {
-    if let Err(error) = confine(order) {
-        say(&format!("{STOPPED}the box can't be closed: {error}"));
-        return ExitCode::from(FAILED);
-    }
+    let became = match confine(order) {
+        Ok(became) => became,
+        Err(error) => {
+            say(&format!("{STOPPED}the box can't be closed: {error}"));
+            return ExitCode::from(FAILED);
+        }
+    };
     let (Some(program), args) = (order.command.first(), order.command.get(1..)) else {
         return ExitCode::from(FAILED);
     };
-    let error = Command::new(program).args(args.unwrap_or_default()).exec();
+    let mut command = Command::new(program);
+    command.args(args.unwrap_or_default());
+    if became == RootBecomes::Nobody {
+        // No checkout is this user's own, and git asks for that to keep code of others from being
+        // run, which is what the box is for.
+        let setting = [
+            ("GIT_CONFIG_COUNT", "1"),
+            ("GIT_CONFIG_KEY_0", "safe.directory"),
+            ("GIT_CONFIG_VALUE_0", "*"),
+        ];
+        command.envs(setting);
+    }
+    let error = command.exec();
     say(&format!(
         "{STOPPED}{} can't be started: {error}",
         program.to_string_lossy()
@@ -49,7 +64,7 @@ pub(super) fn enter(order: &Order, _: &OsStr) -> ExitCode {
     })
 }
 
-fn confine(order: &Order) -> Result<(), EnterError> {
+fn confine(order: &Order) -> Result<RootBecomes, EnterError> {
     let failed = |what| {
         move |source: rustix::io::Errno| EnterError::System {
             what,
@@ -77,7 +92,7 @@ fn confine(order: &Order) -> Result<(), EnterError> {
         // ssh wants a user of /etc/passwd, and git one who owns the repositories in the cache.
         NetworkAccess::Allowed => RootBecomes::Root,
     };
-    privileges::drop_capabilities(root).map_err(|source| EnterError::System {
+    let became = privileges::drop_capabilities(root).map_err(|source| EnterError::System {
         what: "capabilities",
         source,
     })?;
@@ -98,7 +113,7 @@ fn confine(order: &Order) -> Result<(), EnterError> {
     if order.level.syscalls() {
         syscalls::install(&syscalls::filter(order.confinement.network, truncation)?)?;
     }
-    Ok(())
+    Ok(became)
 }
 
 /// The program's own file, when it is named by its path.

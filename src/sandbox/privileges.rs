@@ -44,8 +44,9 @@ pub(super) enum RootBecomes {
     Root,
 }
 
-/// Gives up every capability but those that open files, and root's own name.
-pub(super) fn drop_capabilities(root: RootBecomes) -> io::Result<()> {
+/// Gives up every capability but those that open files, and root's own name; yields who the program
+/// is.
+pub(super) fn drop_capabilities(root: RootBecomes) -> io::Result<RootBecomes> {
     let now = rustix::thread::capabilities(None)?;
     let kept = now.permitted & KEPT;
     let changed = root == RootBecomes::Nobody
@@ -73,16 +74,17 @@ pub(super) fn drop_capabilities(root: RootBecomes) -> io::Result<()> {
             inheritable: if changed { kept } else { none },
         },
     )?;
-    if changed {
-        // Only these outlive the execution of a program by a user other than root.
-        for number in 0..=MOST_CAPABILITIES {
-            let one = CapabilitySet::from_bits_retain(1 << number);
-            if kept.contains(one) {
-                rustix::thread::configure_capability_in_ambient_set(one, true)?;
-            }
+    if !changed {
+        return Ok(RootBecomes::Root);
+    }
+    // Only these outlive the execution of a program by a user other than root.
+    for number in 0..=MOST_CAPABILITIES {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        if kept.contains(one) {
+            rustix::thread::configure_capability_in_ambient_set(one, true)?;
         }
     }
-    Ok(())
+    Ok(RootBecomes::Nobody)
 }
 
 /// Whether there is such a user here: in a user namespace there may be none.

@@ -99,7 +99,7 @@ fn exit_codes_tell_the_program_from_us() {
             &["--entrypoint", "/noise"],
             &[],
             126,
-            "no program for this processor",
+            "neither a program nor a script",
         ),
         (&["--entrypoint", "/etc"], &[], 126, "it is no regular file"),
         (&["--workdir", "/no"], &[], 125, "RUN-WORKDIR"),

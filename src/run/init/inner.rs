@@ -44,7 +44,16 @@ pub(super) fn run(file: &Path) -> Result<u8, RunError> {
         .map_err(|error| RunError::setup("closing standard streams", error))?;
     let child = i32::try_from(child).unwrap_or_default();
     forward(child, &early);
-    supervise(child, &signals, control)
+    let code = supervise(child, &signals, control)?;
+    match &spec.boxer {
+        Boxer::Runtime(program) if code != 0 && !runtime::has_started(&spec) => {
+            Err(RunError::Setup {
+                what: format!("{} did not start the program", program.display()),
+                source: std::io::Error::other("what it said is above"),
+            })
+        }
+        _ => Ok(code),
+    }
 }
 
 /// Signals that wait in the pipe; none when the outer init is gone.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{chdir, pivot_root};
+use rustix::fs::{FileType, fstat};
 
 use super::places::{NOTHING, Root, Shape, link_of, restrict};
 use crate::layer::Owner;
@@ -64,6 +65,7 @@ pub(super) fn own_namespace() -> Result<(), RunError> {
 /// The image's files, read only, with volumes and the files about names over them.
 pub(super) fn assemble(spec: &Spec) -> Result<Root, RunError> {
     let mut root = Root::mount(&spec.root).map_err(step("mounting the image"))?;
+    check_places(&root, spec)?;
     add_tmp(&root, spec)?;
     root.add_writable("tmp").map_err(step("/tmp"))?;
     for volume in &spec.volumes {
@@ -165,6 +167,29 @@ fn unescape(text: &str) -> String {
     .fold(text.to_owned(), |text, (escape, plain)| {
         text.replace(escape, plain)
     })
+}
+
+/// What is mounted at a link covers the place that it points to: no two ways would do the same
+/// with such an image, and runc starts none whose /proc is one.
+fn check_places(root: &Root, spec: &Spec) -> Result<(), RunError> {
+    let refuse = |why: String| RunError::Image {
+        image: spec.image.clone(),
+        why,
+    };
+    for name in ["proc", "dev"] {
+        let kind = root.tree.kind(name).map_err(step(name))?;
+        if kind != Some(FileType::Directory) {
+            return Err(refuse(format!("/{name} is no folder")));
+        }
+    }
+    let identity = |name| -> io::Result<_> {
+        let stat = fstat(root.tree.folder(name)?)?;
+        Ok((stat.st_dev, stat.st_ino))
+    };
+    match (identity("tmp"), identity("").map_err(step("/"))?) {
+        (Ok(tmp), whole) if tmp != whole => Ok(()),
+        _ => Err(refuse("/tmp leads to no folder of its own".to_owned())),
+    }
 }
 
 /// A place that every container has.

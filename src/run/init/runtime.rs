@@ -16,7 +16,8 @@ use crate::run::HOSTNAME;
 use crate::run::error::RunError;
 use crate::run::spec::Spec;
 
-/// Files of a bundle: the runtime's own, and the program's process id.
+const BUNDLE: &str = "bundle";
+/// Files of it: the runtime's own, and the program's process id.
 const STATE: &str = "state";
 const NUMBER: &str = "program";
 
@@ -28,7 +29,7 @@ pub(super) fn start(spec: &Spec, runtime: &Path) -> Result<u32, RunError> {
     let root = mounts::assemble(spec)?;
     let found = program::find(&root.tree, spec)?;
     // Gone with this mount namespace: the environment in it reaches no disk.
-    let bundle = spec.folder.join("bundle");
+    let bundle = spec.folder.join(BUNDLE);
     let setup = |what: &'static str| move |error| RunError::setup(what, error);
     fs_err::create_dir(&bundle).map_err(setup("the bundle's folder"))?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
@@ -57,6 +58,11 @@ pub(super) fn start(spec: &Spec, runtime: &Path) -> Result<u32, RunError> {
         .map_err(|error| RunError::setup(format!("starting {}", runtime.display()), error))?;
     leftovers::end_with_program(number, child.id());
     Ok(child.id())
+}
+
+/// Whether the program was started: the runtime's exit code is its own otherwise.
+pub(super) fn has_started(spec: &Spec) -> bool {
+    spec.folder.join(BUNDLE).join(NUMBER).exists()
 }
 
 /// The runtime with its arguments.

@@ -259,8 +259,23 @@ fn cases() -> Vec<(&'static str, Fate, Vec<Vec<Member>>)> {
         ),
         (
             "/proc as a link",
-            Runs,
+            Refused,
             vec![vec![folder("p"), link("proc", "p")]],
+        ),
+        ("/dev as a link", Refused, vec![vec![link("dev", "/bin")]]),
+        ("/dev as a file", Refused, vec![vec![file("dev", "")]]),
+        (
+            "/tmp as a link to the root",
+            Refused,
+            vec![vec![file(".wh.tmp", "")], vec![link("tmp", "..")]],
+        ),
+        (
+            "/tmp as a link to a folder",
+            Runs,
+            vec![
+                vec![file(".wh.tmp", "")],
+                vec![folder("var/tmp"), link("tmp", "/var/tmp")],
+            ],
         ),
         (
             "many names of one file",

@@ -31,6 +31,7 @@ fn volumes_lie_where_they_are_told() {
             ],
             &[
                 "read=/tmp/below/one",
+                "write=/tmp/x",
                 "read=/etc/hosts",
                 "read=/app/file",
                 "write=/app/new",
@@ -48,6 +49,7 @@ fn volumes_lie_where_they_are_told() {
             output.lines().collect::<Vec<_>>(),
             [
                 "read /tmp/below/one \"text\" ok",
+                "write /tmp/x ok",
                 "read /etc/hosts \"text\" ok",
                 "read /app/file \"text\" ok",
                 "write /app/new ok",

@@ -108,6 +108,19 @@ fn what_the_kernel_can_not_start_is_told_alike_by_every_way() {
 }
 
 #[test]
+fn what_runc_can_not_start_is_no_exit_code_of_the_program() {
+    let rig = Rig::new(Way::Runc);
+    // Its user may not pass.
+    rig.add_layer(vec![member("bin", b'5', "", 0o700, b"")]);
+    let (code, stderr) = fail(&mut rig.run(&["who"]));
+    assert_eq!(code, 125, "{stderr}");
+    assert!(
+        stderr.contains("runc did not start the program"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn a_variable_without_a_name_is_left_out() {
     let rig = Rig::new(Way::Namespaces);
     rig.set("Env", json!(["PATH=/bin", "=x", "NOTHING"]));

@@ -312,6 +312,19 @@ attack('user', os.getuid)
 }
 
 #[test]
+fn git_reads_the_checkout_of_another_in_the_box() {
+    tool("git");
+    let rig = Rig::new(User::Root);
+    let output = rig.sh("git init -q . && git -C . rev-parse --is-inside-work-tree");
+    assert_eq!(said(&output), "true\n", "{}", shown(&output));
+    let work = rig.path("work/.git");
+    std::os::unix::fs::chown(rig.path("work"), Some(1234), Some(1234)).expect("an owner");
+    std::os::unix::fs::chown(work, Some(1234), Some(1234)).expect("an owner");
+    let output = rig.sh("git status --porcelain && echo read");
+    assert_eq!(said(&output), "read\n", "{}", shown(&output));
+}
+
+#[test]
 fn the_attacks_are_real() {
     // Without a box most of them succeed: else the test above would show nothing.
     let rig = Rig::new(User::Root);
