@@ -1,6 +1,7 @@
 //! Which way an image can be run on this machine, tried out before anything else is done.
 
 use std::ffi::OsStr;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -142,7 +143,10 @@ fn reasons() -> String {
 }
 
 fn runtime(path: Option<&OsStr>) -> Option<PathBuf> {
-    find("runc", path).or_else(|| find("crun", path))
+    // Run in the foreground, runc gives its program pipes even where we have a terminal.
+    let terminal = std::io::stdin().is_terminal() || std::io::stdout().is_terminal();
+    let runc = (!terminal).then(|| find("runc", path)).flatten();
+    runc.or_else(|| find("crun", path))
 }
 
 /// A program in the folders of a PATH.

@@ -11,8 +11,7 @@ use crate::run::tree::Tree;
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The longest first line of a script that Linux reads.
-const MAX_SHEBANG: u64 = 256;
-const MAX_LINE: usize = MAX_SHEBANG as usize;
+const MAX_LINE: usize = 256;
 
 /// What is executed.
 #[derive(Debug, PartialEq, Eq)]
@@ -103,7 +102,7 @@ fn check(tree: &Tree, path: &str, spec: &Spec) -> Result<Option<Vec<String>>, Ru
     };
     let file = executable(tree, path)?;
     let mut head = Vec::new();
-    let mut reader = BufReader::new(&file).take(MAX_SHEBANG);
+    let mut reader = BufReader::new(&file).take(MAX_LINE as u64);
     let unreadable = |error: io::Error| not_executable(&error.to_string());
     reader.read_until(b'\n', &mut head).map_err(unreadable)?;
     if let Some(line) = head.strip_prefix(b"#!") {
