@@ -1,9 +1,10 @@
 //! Which way an image can be run on this machine, tried out before anything else is done.
 
 use std::ffi::OsStr;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use rustix::termios::isatty;
 
 use super::error::RunError;
 use super::init::probe::{Answer, PROBE};
@@ -144,7 +145,7 @@ fn reasons() -> String {
 
 fn runtime(path: Option<&OsStr>) -> Option<PathBuf> {
     // Run in the foreground, runc gives its program pipes even where we have a terminal.
-    let terminal = std::io::stdin().is_terminal() || std::io::stdout().is_terminal();
+    let terminal = isatty(rustix::stdio::stdin()) || isatty(rustix::stdio::stdout());
     let runc = (!terminal).then(|| find("runc", path)).flatten();
     runc.or_else(|| find("crun", path))
 }

@@ -227,8 +227,8 @@ fn ports_are_carried_and_nothing_else() {
     for way in Way::ALL {
         let rig = Rig::new(way);
         let port = free_port();
-        let publish = format!("{port}:8080");
-        let mut command = rig.run_with(&["-p", &publish], &["serve=127.0.0.1:8080", "sleep"]);
+        let publish = format!("{port}:80");
+        let mut command = rig.run_with(&["-p", &publish], &["serve=127.0.0.1:80", "sleep"]);
         let (mut child, _out) = started(&mut command);
         for _ in 0..3 {
             assert_eq!(said_by(port), "from inside\n", "{way:?}");

@@ -57,6 +57,7 @@ pub(super) fn enter(
             what: "bringing up the loopback of a new network namespace".to_owned(),
             source,
         })?;
+        network::open_low_ports();
     }
     Ok(())
 }

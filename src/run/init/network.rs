@@ -15,6 +15,15 @@ const IFF_UP: u32 = 1;
 /// The first interface of every network namespace is its loopback.
 const LOOPBACK: i32 = 1;
 
+/// The first port that needs no capability; of this network namespace.
+const FIRST_FREE_PORT: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+
+/// Lets anybody listen on ports below 1024, as container engines do: there is nobody else here
+/// whom that would protect. Where /proc is read only, such ports stay root's.
+pub(super) fn open_low_ports() {
+    let _read_only = fs_err::write(FIRST_FREE_PORT, "0");
+}
+
 /// Sends `struct nlmsghdr` and `struct ifinfomsg` (rtnetlink(7)) and reads the answer.
 pub(super) fn loopback_up() -> io::Result<()> {
     let mut message = Vec::with_capacity(32);
