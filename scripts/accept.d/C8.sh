@@ -147,6 +147,23 @@ for way in $ways; do
 done
 say "arm64 runs under qemu-user by all four ways"
 
+# --- smoke asks an MCP server by the same ways ---------------------------------------------------------
+build "$WORK/digest2" "$ROOT/testdata/go/hello" --cache-dir "$WORK/cache" -o "oci:$WORK/hello:v1" \
+  -o "docker-archive:$WORK/hello.tar:h.example/hello:v1" >/dev/null
+skopeo copy -q --dest-tls-verify=false "oci:$WORK/hello:v1" "docker://$REGISTRY/accept/hello:v1"
+chmod -R a+rX "$WORK/hello" "$WORK/hello.tar"
+for way in $ways; do
+  way "$way"
+  for image in "oci:$WORK/hello:v1" "$REGISTRY/accept/hello:v1" "docker-archive:$WORK/hello.tar"; do
+    timeout 120 "${as[@]}" smoke "$image" >"$WORK/out" 2>"$WORK/err" </dev/null ||
+      failed "$way, smoke of $image: $(tail -c 600 "$WORK/err")"
+    holds "$way, smoke of $image" '^answered: .*, 2 tools in ' "$WORK/out"
+    holds "$way, smoke of $image" "^ran +$name: files read-only" "$WORK/err"
+  done
+  nothing_stays "$WORK/cache-$way"
+done
+say "smoke: $(cat "$WORK/out"), from a layout, a registry and a docker-archive, by all four ways"
+
 # --- the restricted box --------------------------------------------------------------------------------
 mkdir "$WORK/box"
 chown 1001:1001 "$WORK/box"
@@ -159,6 +176,11 @@ for words in 'error\[RUN-IMPOSSIBLE\]' 'unshare\(CLONE_NEWUSER\): Operation not 
   holds "the restricted box" "$words" "$WORK/err"
 done
 say "restricted box: $(head -1 "$WORK/err")"
+code=0
+"$TOOLS/restricted-box.sh" -w "$WORK" -- "$KARISIMBI" smoke "oci:$WORK/hello:v1" \
+  --cache-dir "$WORK/box" >"$WORK/out" 2>"$WORK/err" </dev/null || code=$?
+holds "smoke in the restricted box" 'error\[RUN-IMPOSSIBLE\]' "$WORK/err"
+say "smoke in the restricted box ends with $code: $(grep -m1 '^error' "$WORK/err" | cut -c 1-120)"
 
 # --- hostile layers --------------------------------------------------------------------------------------
 # tests/it/run/hostile.rs has more than forty of them, for root and for a user.
