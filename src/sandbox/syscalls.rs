@@ -134,6 +134,9 @@ pub(super) enum Truncation {
     Free,
 }
 
+/// `PRIO_PROCESS`, whose type depends on the C library.
+const PROCESS_PRIORITY: u64 = 0;
+
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Why there is no filter.
@@ -290,7 +293,7 @@ fn neighbours(rules: &mut Rules) -> Result<(), SyscallsError> {
         let mut others = vec![when(&[(*process, SeccompCmpOp::Ne, 0)])?];
         // 0 is the caller only where it is said that a process is meant, not a user.
         let process_only = match *call {
-            libc::SYS_setpriority => Some(u64::from(libc::PRIO_PROCESS)),
+            libc::SYS_setpriority => Some(PROCESS_PRIORITY),
             libc::SYS_ioprio_set => Some(1), // IOPRIO_WHO_PROCESS
             _ => None,
         };
