@@ -53,7 +53,10 @@ fn a_stopped_supervisor_takes_everything_along() {
         kill(pid, signal).expect("a signal");
         let status = child.wait().expect("its end");
         let ended = std::os::unix::process::ExitStatusExt::signal(&status);
-        assert_eq!(ended, Some(signal as i32));
+        // Of a signal that the tests themselves were started to ignore (SIGINT, in the background
+        // of a shell) nobody dies; the code says it then.
+        let code = status.code().map(|code| code - 128);
+        assert_eq!(ended.or(code), Some(signal as i32));
         assert!(!runs(&mark), "{signal}: a process lives");
     }
 }
