@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::error::{StoreError, is_full};
+use super::files::touch;
 use super::lock::Scratch;
-use super::upkeep::touch;
 use super::{Store, sealed};
 use crate::digest::Digest;
 use crate::layer::{Compression, Encoder, LayerError, LayerRecord, LayerWriter};

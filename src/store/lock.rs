@@ -181,7 +181,7 @@ fn sweep(tmp: &Path) -> io::Result<()> {
             Err(_unlocked) => false,
         };
         if !held {
-            super::upkeep::remove(&folder)?;
+            super::files::remove(&folder)?;
         }
     }
     Ok(())

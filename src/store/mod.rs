@@ -22,9 +22,11 @@
 
 mod blob;
 mod error;
+pub(crate) mod files;
 mod lock;
 mod roots;
 pub(crate) mod sealed;
+mod units;
 pub mod upkeep;
 
 pub use blob::BlobWriter;
@@ -275,7 +277,7 @@ impl Store {
     pub(crate) fn sealed(&self, place: &Path) -> Option<Vec<u8>> {
         match sealed::read(place) {
             Ok(contents) => {
-                upkeep::touch(place);
+                files::touch(place);
                 Some(contents)
             }
             Err(Broken::Missing) => None,
@@ -302,7 +304,7 @@ impl Store {
 
     /// Reports damage, and removes what is damaged.
     fn corrupt(&self, path: &Path, why: &str) {
-        let removed = match upkeep::remove(path) {
+        let removed = match files::remove(path) {
             Ok(()) => "removed; it will be made again".to_owned(),
             Err(error) => format!("it can't be removed: {error}"),
         };
@@ -319,7 +321,7 @@ fn parse_record(json: &[u8]) -> Result<StoredRecord, Broken> {
 
 fn used_folder(folder: PathBuf) -> Result<PathBuf, StoreError> {
     make_folder(&folder)?;
-    upkeep::touch(&folder);
+    files::touch(&folder);
     Ok(folder)
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::sealed::{self, Broken};
-use super::{Store, StoreError, upkeep};
+use super::{Store, StoreError, files};
 use crate::digest::Digest;
 
 /// What an unpacked image was when it was whole.
@@ -34,7 +34,7 @@ impl Store {
         let folder = self.root_folder(key);
         match self.whole(&folder) {
             Ok(()) => {
-                upkeep::touch(&folder);
+                files::touch(&folder);
                 Some(folder.join("root"))
             }
             Err(Broken::Missing) => None,
@@ -74,7 +74,7 @@ impl Store {
             let json = serde_json::to_vec(&RootRecord { found, boot })?;
             sealed::write(&self.scratch_path(), &folder.join("record"), &json)?;
             // What is there was damaged, or another process's.
-            upkeep::remove(&place)?;
+            files::remove(&place)?;
             fs::rename(folder, &place)
         };
         self.folder("roots")?;

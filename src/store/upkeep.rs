@@ -2,15 +2,13 @@
 
 use fs_err as fs;
 use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
 use serde::Serialize;
 
+use super::files::remove;
 use super::sealed::{self, Broken};
+use super::units::{Purpose, Unit, named_digest};
 use super::{Store, StoreError, parse_record};
 use crate::digest::Digest;
 
@@ -72,41 +70,6 @@ pub enum What {
     Inputs,
     /// Both.
     All,
-}
-
-/// Folders that hold the store's own results but for what is marked; every other folder holds inputs.
-const RESULTS: [&str; 7] = [
-    "blobs", "stamps", "records", "memos", "roots", "steps", "stat",
-];
-
-/// Folders that go with others or are neither.
-const OWN: [&str; 4] = ["locks", "tmp", "stamps", "inputs"];
-
-/// What a thing was kept for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    Result,
-    Input,
-}
-
-/// Something that goes or stays as a whole.
-struct Unit {
-    kind: String,
-    purpose: Purpose,
-    path: PathBuf,
-    bytes: u64,
-    /// Last use, in nanoseconds since 1970.
-    used: i128,
-}
-
-impl Unit {
-    /// As statistics name it.
-    fn shown(&self) -> &str {
-        match self.purpose {
-            Purpose::Input if RESULTS.contains(&self.kind.as_str()) => "inputs",
-            _ => &self.kind,
-        }
-    }
 }
 
 impl Store {
@@ -269,115 +232,9 @@ impl Store {
         Ok(())
     }
 
-    fn units(&self) -> Result<Vec<Unit>, StoreError> {
-        let walk = || -> io::Result<Vec<Unit>> {
-            let mut units = Vec::new();
-            for name in names(self.root())? {
-                let folder = self.root().join(&name);
-                let kind = name.to_string_lossy().into_owned();
-                if OWN.contains(&kind.as_str()) || !folder.is_dir() {
-                    continue;
-                }
-                for path in places(&kind, &folder)? {
-                    let purpose = self.purpose(&kind, &path);
-                    let used = if kind == "blobs" {
-                        named_digest(&path).map(|digest| self.stamp_path(&digest))
-                    } else {
-                        None
-                    };
-                    units.push(Unit {
-                        bytes: size_of(&path)?,
-                        used: last_use(used.as_deref().unwrap_or(&path), &path)?,
-                        kind: kind.clone(),
-                        purpose,
-                        path,
-                    });
-                }
-            }
-            Ok(units)
-        };
-        walk().map_err(|source| StoreError::explain(self.root(), 0, source))
-    }
-
-    fn purpose(&self, kind: &str, path: &Path) -> Purpose {
-        let marked = match kind {
-            "blobs" | "memos" => {
-                named_digest(path).is_some_and(|name| self.mark_path(&name).exists())
-            }
-            _ => !RESULTS.contains(&kind),
-        };
-        if marked {
-            Purpose::Input
-        } else {
-            Purpose::Result
-        }
-    }
-
     fn below_root(&self, path: &Path) -> PathBuf {
         path.strip_prefix(self.root()).unwrap_or(path).to_owned()
     }
-}
-
-/// The things in a folder of the store: blobs lie one level down, clones below their URL, and a
-/// tool's cache is one thing.
-fn places(kind: &str, folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let below = |folder: &Path| -> io::Result<Vec<PathBuf>> {
-        let names = names(folder)?;
-        Ok(names.into_iter().map(|name| folder.join(name)).collect())
-    };
-    match kind {
-        "blobs" => below(&folder.join("sha256")),
-        "git" => {
-            let mut clones = Vec::new();
-            for url in below(folder)? {
-                clones.extend(below(&url)?);
-            }
-            Ok(clones)
-        }
-        "records" | "memos" | "roots" | "steps" | "stat" => below(folder),
-        _ if names(folder)?.is_empty() => Ok(Vec::new()),
-        _ => Ok(vec![folder.to_owned()]),
-    }
-}
-
-fn names(folder: &Path) -> io::Result<Vec<OsString>> {
-    let mut names = fs::read_dir(folder)?
-        .map(|entry| entry.map(|entry| entry.file_name()))
-        .collect::<io::Result<Vec<_>>>()?;
-    names.sort();
-    Ok(names)
-}
-
-fn size_of(path: &Path) -> io::Result<u64> {
-    let stat = fs::symlink_metadata(path)?;
-    if !stat.is_dir() {
-        return Ok(stat.len());
-    }
-    let mut bytes = 0;
-    let mut folders = vec![path.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            let stat = fs::symlink_metadata(entry.path())?;
-            if stat.is_dir() {
-                folders.push(entry.path());
-            } else {
-                bytes += stat.len();
-            }
-        }
-    }
-    Ok(bytes)
-}
-
-fn last_use(mark: &Path, path: &Path) -> io::Result<i128> {
-    // A blob whose stamp was lost counts from its own time.
-    let stat = fs::symlink_metadata(mark).or_else(|_no_stamp| fs::symlink_metadata(path))?;
-    Ok(i128::from(stat.mtime()) * 1_000_000_000 + i128::from(stat.mtime_nsec()))
-}
-
-fn named_digest(path: &Path) -> Option<Digest> {
-    let hex = path.file_name()?.to_str()?;
-    format!("sha256:{hex}").parse().ok()
 }
 
 fn reason(broken: Broken) -> String {
@@ -385,51 +242,4 @@ fn reason(broken: Broken) -> String {
         Broken::Missing => "it vanished".to_owned(),
         Broken::Damaged(why) => why,
     }
-}
-
-/// Sets the time of last use to now. A failure only makes a later prune less exact.
-pub(crate) fn touch(path: &Path) {
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: UTIME_NOW,
-    };
-    let times = Timestamps {
-        last_access: now,
-        last_modification: now,
-    };
-    let _less_exact = utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW);
-}
-
-/// Removes a file or a folder, also one with read-only folders in it (Go's module cache);
-/// nothing there is fine.
-pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    let stat = match fs::symlink_metadata(path) {
-        Ok(stat) => stat,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    if !stat.is_dir() {
-        return fs::remove_file(path);
-    }
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            make_writable(path)?;
-            fs::remove_dir_all(path)
-        }
-        other => other,
-    }
-}
-
-fn make_writable(path: &Path) -> io::Result<()> {
-    let mut folders = vec![path.to_owned()];
-    while let Some(folder) = folders.pop() {
-        fs::set_permissions(&folder, PermissionsExt::from_mode(0o700))?;
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                folders.push(entry.path());
-            }
-        }
-    }
-    Ok(())
 }

@@ -183,7 +183,7 @@ impl Cloning<'_> {
             self.url()
         );
         self.reporter.warn("CACHE-CORRUPT", text);
-        let removed = crate::store::upkeep::remove(&root);
+        let removed = crate::store::files::remove(&root);
         removed.map_err(|source| self.store.explain_write(source, 0))?;
         Ok(None)
     }
@@ -272,7 +272,7 @@ impl Cloning<'_> {
         self.local(root, &["reset", "--quiet", "--hard", commit])?;
         self.local(root, &["clean", "-ffdxq"])?;
         // Its time of last use, for `cache prune`.
-        crate::store::upkeep::touch(root);
+        crate::store::files::touch(root);
         Ok(())
     }
 
