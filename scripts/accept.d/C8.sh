@@ -183,10 +183,10 @@ holds "smoke in the restricted box" 'error\[RUN-IMPOSSIBLE\]' "$WORK/err"
 say "smoke in the restricted box ends with $code: $(grep -m1 '^error' "$WORK/err" | cut -c 1-120)"
 
 # --- hostile layers --------------------------------------------------------------------------------------
-# tests/it/run/hostile.rs has more than forty of them, for root and for a user.
+# tests/it/run/hostile_layers.rs has more than forty of them, for root and for a user.
 run cargo test --locked --manifest-path "$ROOT/Cargo.toml" --test it run::hostile >"$WORK/test.log" 2>&1 ||
   failed "$(grep -E 'panicked at|^assertion|left|right' "$WORK/test.log" | head -10)"
-cases=$(grep -cE "(Runs|Refused),( vec!|$)" "$ROOT/tests/it/run/hostile.rs")
+cases=$(grep -cE "(Runs|Refused),( vec!|$)" "$ROOT/tests/it/run/hostile_layers.rs")
 [ "$cases" -ge 20 ] || failed "only $cases hostile layers"
 say "$cases hostile layers, unpacked as root and as a user: nothing outside the folder changed"
 passed

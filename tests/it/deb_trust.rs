@@ -2,6 +2,7 @@
 
 mod closures;
 mod faults;
+mod files;
 mod frames;
 mod mirror;
 mod oracles;

@@ -2,6 +2,7 @@
 
 mod boxes;
 mod hostile;
+mod hostile_layers;
 mod places;
 mod programs;
 mod rig;

@@ -1,6 +1,7 @@
 //! The sandbox against programs that mean harm, and against those that build: as root and as a
 //! user without any right.
 
+mod attack_list;
 mod attacks;
 mod builds;
 mod levels;
