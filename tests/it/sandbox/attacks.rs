@@ -180,7 +180,12 @@ fn build_reading(rig: &Rig, how: &str, sandbox: &str) -> Command {
     command
         .arg("build")
         .arg(rig.path("go"))
-        .args(["--set", "recipe.go.cgo=dynamic", "--base", "static"])
+        .args([
+            "--set",
+            "recipe.go.cgo=dynamic",
+            "--base",
+            "embedded:static",
+        ])
         .args(["--no-cache", "--sandbox", sandbox])
         // The C library's part is compiled once for all tests.
         .arg("--cache-dir")
