@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::audit::{Finding, listed};
-use super::target::{LibcKind, Target};
+use super::target::{LibcKind, Target, version_numbers};
 use super::tree::Tree;
 use crate::layer::entry::escape;
 use crate::layer::{ElfSummary, EntrySummary, LayerSummary};
@@ -172,7 +172,7 @@ fn wrong_libc(elf: &ElfSummary, file: LibcKind, base: LibcKind) -> String {
 /// A file that asks for a newer glibc than the base has.
 fn glibc(elf: &ElfSummary, base: &str) -> Option<Finding> {
     let wanted = elf.glibc.as_deref()?;
-    let newer = number(wanted)? > number(base)?;
+    let newer = version_numbers(wanted)? > version_numbers(base)?;
     newer.then(|| {
         Finding::error(
             "BASE-GLIBC",
@@ -184,8 +184,4 @@ fn glibc(elf: &ElfSummary, base: &str) -> Option<Finding> {
             format!("use a base with glibc {wanted} or newer, or build it on an older system"),
         )
     })
-}
-
-fn number(version: &str) -> Option<Vec<u32>> {
-    version.split('.').map(|part| part.parse().ok()).collect()
 }

@@ -136,6 +136,11 @@ pub struct Os {
     pub name: String,
 }
 
+/// `2.41` as numbers that compare; none for anything else.
+pub(crate) fn version_numbers(version: &str) -> Option<Vec<u32>> {
+    version.split('.').map(|part| part.parse().ok()).collect()
+}
+
 impl LibcKind {
     /// Its name in messages.
     pub const fn name(self) -> &'static str {

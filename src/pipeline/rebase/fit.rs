@@ -1,14 +1,16 @@
 //! Would a build on the new base have made the same layers, and will they run there?
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use super::own;
 use crate::base::BaseFacts;
 use crate::image::links::follow;
-use crate::image::target::{LibcKind, Node, Python, RuntimeConfig};
+use crate::image::target::{LibcKind, Node, Python, RuntimeConfig, version_numbers};
 use crate::image::{Finding, Parts, Severity};
 use crate::layer::entry::escape;
 use crate::layer::{EntryKind, EntrySummary, LayerSummary};
+use crate::source::is_under;
 
 /// Whether the layers of the image have to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,11 +111,9 @@ pub(super) fn links(old: &BaseFacts, new: &BaseFacts, layers: &[&LayerSummary]) 
     let ours: BTreeSet<&str> = entries.map(|entry| entry.path.as_str()).collect();
     let below = |folder: &str| {
         let start = format!("{folder}/");
-        let mut paths = ours.iter().skip_while(|path| **path < start.as_str());
-        paths
-            .next()
-            .copied()
-            .filter(|path| path.starts_with(&start))
+        let mut from = ours.range::<str, _>((Bound::Included(start.as_str()), Bound::Unbounded));
+        let first = from.next().copied();
+        first.filter(|path| path.starts_with(&start))
     };
     let after = folder_links(new);
     let lost = folder_links(old)
@@ -192,10 +192,7 @@ fn all_folders(facts: &BaseFacts) -> impl Iterator<Item = &String> {
 
 /// The same C library, not an older one; a base without any had only what is static.
 fn libc_is_enough(old: &BaseFacts, new: &BaseFacts) -> bool {
-    let numbers = |version: &Option<String>| -> Option<Vec<u32>> {
-        let parts = version.as_deref()?.split('.');
-        parts.map(|part| part.parse().ok()).collect()
-    };
+    let numbers = |version: &Option<String>| version_numbers(version.as_deref()?);
     match (&old.libc, &new.libc) {
         (None, _) => true,
         (Some(_), None) => false,
@@ -234,10 +231,7 @@ fn is_apart(entry: &EntrySummary, runtime: &RuntimeConfig) -> bool {
     let program = runtime.entrypoint.first().map_or("", String::as_str);
     [program, &runtime.working_dir].iter().all(|place| {
         let place = place.trim_matches('/');
-        let holds = |outer: &str, inner: &str| {
-            let rest = inner.strip_prefix(outer);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
+        let holds = |outer: &str, inner: &str| is_under(inner.as_bytes(), outer.as_bytes());
         let in_place = entry.kind != EntryKind::Directory && holds(&entry.path, place);
         let within = entry.path != place && holds(place, &entry.path);
         place.is_empty() || !(in_place || within)
