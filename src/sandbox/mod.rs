@@ -30,6 +30,7 @@ use self::probe::Probe;
 
 pub use self::error::SandboxError;
 pub use self::launch::launch;
+pub(crate) use self::privileges::close_files;
 
 /// Path of the program that is re-executed as the launcher: our own, or the built one in tests.
 #[derive(Clone, Debug)]

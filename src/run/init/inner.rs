@@ -14,6 +14,7 @@ use super::signals::{self, Signals};
 use super::{launch, privileges, runtime};
 use crate::run::error::RunError;
 use crate::run::spec::{Boxer, Spec};
+use crate::sandbox::close_files;
 
 /// As if by SIGKILL; nobody reads it.
 const KILLED: u8 = 137;
@@ -21,7 +22,8 @@ const KILLED: u8 = 137;
 /// Sets the container up, starts the program and yields its exit code.
 pub(super) fn run(file: &Path) -> Result<u8, RunError> {
     privileges::die_with_parent().map_err(|error| RunError::setup("PR_SET_PDEATHSIG", error))?;
-    privileges::close_inherited().map_err(|error| RunError::setup("closing files", error))?;
+    // Locks of ours, and what a careless parent left open.
+    close_files().map_err(|error| RunError::setup("closing files", error))?;
     let spec = Spec::read(file)?;
     // It holds the program's variables, which may be secrets; nobody else reads it.
     fs_err::remove_file(file).map_err(|error| RunError::setup("the run's description", error))?;
