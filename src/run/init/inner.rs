@@ -2,16 +2,18 @@
 
 use fs_err::os::unix::fs::OpenOptionsExt;
 use std::io::{ErrorKind, Read};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::ExitStatus;
 
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{WaitOptions, WaitStatus, wait};
+use rustix::process::{WaitOptions, wait};
 
 use super::signals::{self, Signals};
-use super::{launch, privileges, runtime};
+use super::{exit_code, launch, privileges, runtime};
 use crate::run::error::RunError;
 use crate::run::spec::{Boxer, Spec};
 use crate::sandbox::close_files;
@@ -120,18 +122,11 @@ fn reap(child: i32) -> Result<Option<u8>, Errno> {
     loop {
         match wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == child => {
-                return Ok(Some(code(status)));
+                return Ok(Some(exit_code(ExitStatus::from_raw(status.as_raw()))));
             }
             Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) | Err(Errno::CHILD) => return Ok(None),
             Err(errno) => return Err(errno),
         }
     }
-}
-
-fn code(status: WaitStatus) -> u8 {
-    let code = status
-        .exit_status()
-        .or_else(|| Some(128 + status.terminating_signal()?));
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(125)
 }
