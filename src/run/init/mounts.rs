@@ -9,7 +9,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{chdir, pivot_root};
 use rustix::fs::{FileType, fstat};
 
-use super::places::{NOTHING, Root, Shape, link_of, restrict};
+use super::places::{NOTHING, Root, Shape, link_of, mount_tmpfs, restrict};
 use crate::layer::Owner;
 use crate::run::error::RunError;
 use crate::run::spec::{Processes, Spec};
@@ -204,15 +204,7 @@ fn system_place(root: &Root, spec: &Spec, name: &str) -> Result<OwnedFd, RunErro
 fn add_tmp(root: &Root, spec: &Spec) -> Result<(), RunError> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     let place = system_place(root, spec, "tmp")?;
-    let options = Some(TMP_OPTIONS);
-    mount(
-        Some("tmpfs"),
-        &link_of(&place),
-        Some("tmpfs"),
-        flags,
-        options,
-    )
-    .map_err(step("mounting /tmp"))
+    mount_tmpfs(&link_of(&place), flags, TMP_OPTIONS).map_err(step("mounting /tmp"))
 }
 
 /// /proc and /dev.
@@ -242,9 +234,7 @@ fn add_processes(root: &Root, place: &OwnedFd, processes: Processes) -> Result<(
             return Ok(());
         };
         if stat.is_dir() {
-            let options = Some("size=0k,mode=0555");
-            let flags = MsFlags::MS_RDONLY;
-            return Ok(mount(Some("tmpfs"), &path, Some("tmpfs"), flags, options)?);
+            return mount_tmpfs(&path, MsFlags::MS_RDONLY, "size=0k,mode=0555");
         }
         Ok(mount(
             Some("/dev/null"),
@@ -271,14 +261,7 @@ fn add_processes(root: &Root, place: &OwnedFd, processes: Processes) -> Result<(
 
 fn add_devices(root: &Root, place: &OwnedFd) -> io::Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
-    let options = Some("mode=0755,size=64k");
-    mount(
-        Some("tmpfs"),
-        &link_of(place),
-        Some("tmpfs"),
-        flags,
-        options,
-    )?;
+    mount_tmpfs(&link_of(place), flags, "mode=0755,size=64k")?;
     let dev = root.tree.folder("dev")?;
     let mut tree = Tree::open(&link_of(&dev), Ownership::Ours)?;
     let facts = |mode| Facts {
@@ -311,7 +294,7 @@ fn add_devices(root: &Root, place: &OwnedFd) -> io::Result<()> {
     mount(Some("devpts"), &pts, Some("devpts"), safe, options)?;
     let shm = link_of(&dev).join("shm");
     let safe = safe | MsFlags::MS_NODEV;
-    mount(Some("tmpfs"), &shm, Some("tmpfs"), safe, Some(SHM_OPTIONS))?;
+    mount_tmpfs(&shm, safe, SHM_OPTIONS)?;
     let flags = MsFlags::MS_REMOUNT
         | MsFlags::MS_BIND
         | MsFlags::MS_RDONLY

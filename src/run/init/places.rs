@@ -98,8 +98,7 @@ impl Root {
             ));
         }
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-        let options = Some("mode=0755,size=4m");
-        mount(Some("tmpfs"), &link_of(old), Some("tmpfs"), flags, options)?;
+        mount_tmpfs(&link_of(old), flags, "mode=0755,size=4m")?;
         if path.is_empty() {
             self.tree = Tree::open(&self.path, Ownership::Ours)?;
         }
@@ -151,6 +150,12 @@ fn of_shape(handle: OwnedFd, shape: Shape) -> io::Result<OwnedFd> {
 /// A path of what a handle is open on, whatever its name.
 pub(super) fn link_of(handle: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", handle.as_raw_fd()))
+}
+
+/// Mounts an empty file system of the memory.
+pub(super) fn mount_tmpfs(place: &Path, flags: MsFlags, options: &str) -> io::Result<()> {
+    let kind = Some("tmpfs");
+    Ok(mount(kind, place, kind, flags, Some(options))?)
 }
 
 /// Takes rights from a mount. Those that it lacks already are locked in a user namespace, and

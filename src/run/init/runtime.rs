@@ -6,10 +6,10 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use nix::mount::{MsFlags, mount};
+use nix::mount::MsFlags;
 use serde_json::{Value, json};
 
-use super::places::restrict;
+use super::places::{mount_tmpfs, restrict};
 use super::signals::unblocked;
 use super::{filter, leftovers, mounts, privileges, program};
 use crate::run::HOSTNAME;
@@ -33,9 +33,7 @@ pub(super) fn start(spec: &Spec, runtime: &Path) -> Result<u32, RunError> {
     let setup = |what: &'static str| move |error| RunError::setup(what, error);
     fs_err::create_dir(&bundle).map_err(setup("the bundle's folder"))?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    let options = Some("mode=0700,size=16m");
-    mount(Some("tmpfs"), &bundle, Some("tmpfs"), flags, options)
-        .map_err(|errno| RunError::setup("the bundle's folder", errno))?;
+    mount_tmpfs(&bundle, flags, "mode=0700,size=16m").map_err(setup("the bundle's folder"))?;
     fs_err::create_dir(bundle.join(STATE)).map_err(setup("the runtime's state"))?;
     let config = config(spec, &found).to_string();
     fs_err::write(bundle.join("config.json"), config).map_err(setup("the bundle"))?;
@@ -100,14 +98,7 @@ fn is_crun(runtime: &Path) -> bool {
 fn cover_control_groups() -> io::Result<()> {
     let groups = Path::new("/sys/fs/cgroup");
     if groups.is_dir() {
-        let options = Some("mode=0755,size=64k");
-        mount(
-            Some("tmpfs"),
-            groups,
-            Some("tmpfs"),
-            MsFlags::MS_RDONLY,
-            options,
-        )?;
+        mount_tmpfs(groups, MsFlags::MS_RDONLY, "mode=0755,size=64k")?;
     }
     Ok(())
 }
