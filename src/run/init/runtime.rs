@@ -2,17 +2,15 @@
 //! table and network, and gives the program its file system, user and system calls.
 
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
 use nix::mount::MsFlags;
 use serde_json::{Value, json};
 
+use super::launch::{assemble, spawn};
 use super::places::{mount_tmpfs, restrict};
-use super::signals::unblocked;
-use super::{filter, leftovers, mounts, privileges, program};
-use crate::run::HOSTNAME;
+use super::{filter, leftovers, mounts, program};
 use crate::run::error::RunError;
 use crate::run::spec::Spec;
 
@@ -23,11 +21,7 @@ const NUMBER: &str = "program";
 
 /// Writes a bundle where nobody else sees it and starts the runtime; yields its process id.
 pub(super) fn start(spec: &Spec, runtime: &Path) -> Result<u32, RunError> {
-    rustix::system::sethostname(HOSTNAME.as_bytes())
-        .map_err(|errno| RunError::setup("the host name", errno))?;
-    mounts::own_namespace()?;
-    let root = mounts::assemble(spec)?;
-    let found = program::find(&root.tree, spec)?;
+    let (_root, found) = assemble(spec)?;
     // Gone with this mount namespace: the environment in it reaches no disk.
     let bundle = spec.folder.join(BUNDLE);
     let setup = |what: &'static str| move |error| RunError::setup(what, error);
@@ -47,15 +41,10 @@ pub(super) fn start(spec: &Spec, runtime: &Path) -> Result<u32, RunError> {
     };
     hidden.map_err(|error| RunError::setup("hiding control groups", error))?;
     let number = bundle.join(NUMBER);
-    let mut command = command(runtime, &bundle);
-    if !privileges::has_terminal() {
-        command.process_group(0);
-    }
-    let child = unblocked(|| command.spawn())
-        .flatten()
+    let id = spawn(&mut command(runtime, &bundle))
         .map_err(|error| RunError::setup(format!("starting {}", runtime.display()), error))?;
-    leftovers::end_with_program(number, child.id());
-    Ok(child.id())
+    leftovers::end_with_program(number, id);
+    Ok(id)
 }
 
 /// Whether the program was started: the runtime's exit code is its own otherwise.
