@@ -9,8 +9,8 @@ use super::error::RunError;
 use super::tree::Tree;
 use super::{NetworkMode, Options};
 use crate::error::AnyError;
-use crate::image::Image;
 use crate::image::manifest::runnable;
+use crate::image::{DEFAULT_PATH, Image};
 use crate::layer::APP_ID;
 use crate::platform::Platform;
 use crate::sink::Opened;
@@ -21,9 +21,6 @@ const MAX_ACCOUNTS: u64 = 1 << 20;
 /// The largest number of a user or group, as runc has it. The kernel takes 2^32-1 for "as before":
 /// a program that asks for it would stay root.
 const MAX_ID: u32 = i32::MAX as u32;
-
-/// PATH of images that say none, as Docker's.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The part of an image's config that a process is made of.
 #[derive(Debug, Default, Deserialize)]

@@ -4,12 +4,12 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use rustix::fs::{FileType, fstat};
 
+use crate::image::DEFAULT_PATH;
 use crate::layer::elf;
 use crate::run::error::RunError;
 use crate::run::spec::Spec;
 use crate::run::tree::Tree;
 
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The longest first line of a script that Linux reads.
 const MAX_LINE: usize = 256;
 

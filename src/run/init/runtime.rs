@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::launch::{assemble, spawn};
 use super::places::{mount_tmpfs, restrict};
 use super::{filter, leftovers, mounts, program};
+use crate::image::DEFAULT_PATH;
 use crate::run::error::RunError;
 use crate::run::spec::Spec;
 
@@ -72,10 +73,7 @@ fn command(runtime: &Path, bundle: &Path) -> Command {
         .arg(bundle)
         .arg("karisimbi")
         .env_clear()
-        .env(
-            "PATH",
-            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        );
+        .env("PATH", DEFAULT_PATH);
     command
 }
 
