@@ -41,7 +41,7 @@ pub(super) struct Chosen {
     pub(super) working_dir: String,
     pub(super) uid: u32,
     pub(super) gid: u32,
-    /// Who the image wanted, when that is root.
+    /// Whether the image wanted root.
     pub(super) not_root: bool,
 }
 

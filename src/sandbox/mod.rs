@@ -197,11 +197,6 @@ impl Sandbox {
         self
     }
 
-    /// The policy.
-    pub fn policy(&self) -> Policy {
-        self.policy
-    }
-
     /// The launcher.
     pub fn launcher(&self) -> &Launcher {
         &self.launcher
