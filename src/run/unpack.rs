@@ -1,6 +1,6 @@
 //! From layers to a folder of the store: every layer once, whole or not at all.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
@@ -191,15 +191,4 @@ fn add_places(tree: &mut Tree) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Writes a small private file of one run.
-pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    use fs_err::os::unix::fs::OpenOptionsExt;
-    let mut file = fs_err::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)
 }
