@@ -72,13 +72,7 @@ impl DockerArchive {
             blobs.insert(layer.digest, place);
             layers.push(layer);
         }
-        let manifest = Manifest {
-            schema_version: 2,
-            media_type: Some(MediaType::ImageManifest),
-            config,
-            layers,
-            annotations: BTreeMap::new(),
-        };
+        let manifest = Manifest::new(config, layers, BTreeMap::new());
         let kind = MediaType::ImageManifest;
         Ok(Self {
             path: path.to_owned(),
