@@ -18,6 +18,10 @@ use crate::platform::Platform;
 pub const KEY_ANNOTATION: &str = "dev.karisimbi.layer.key";
 /// The annotation of a manifest that names the layer format.
 pub const FORMAT_ANNOTATION: &str = "dev.karisimbi.layer.format";
+/// The annotation of a manifest that names the base that the image was put on.
+pub(super) const BASE_NAME: &str = "org.opencontainers.image.base.name";
+/// The annotation of a manifest that says the digest of that base.
+pub(super) const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 
 /// A layer of an image, the base's or ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -260,16 +264,10 @@ fn base_annotations(base: &Base) -> Vec<(String, String)> {
     // A layout's name is a path of this machine; its digest still says which base it was.
     let local = base.name.starts_with("oci:") || base.name == "scratch";
     if !local {
-        annotations.push((
-            "org.opencontainers.image.base.name".to_owned(),
-            base.name.clone(),
-        ));
+        annotations.push((BASE_NAME.to_owned(), base.name.clone()));
     }
     if let Some(digest) = base.digest {
-        annotations.push((
-            "org.opencontainers.image.base.digest".to_owned(),
-            digest.to_string(),
-        ));
+        annotations.push((BASE_DIGEST.to_owned(), digest.to_string()));
     }
     annotations
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::assemble::{FORMAT_ANNOTATION, KEY_ANNOTATION};
+use super::assemble::{BASE_DIGEST, BASE_NAME, FORMAT_ANNOTATION, KEY_ANNOTATION};
 use super::config::{RUNTIME_LABEL, patch_process, plain};
 use super::manifest::Manifest;
 use super::target::{Base, BaseLayer, RuntimeConfig};
@@ -103,11 +103,6 @@ impl Parts {
         })
     }
 }
-
-/// The digest of the base that an image was put on.
-const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
-/// Its name.
-const BASE_NAME: &str = "org.opencontainers.image.base.name";
 
 fn base_layer(layer: &Layer) -> BaseLayer {
     BaseLayer {

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use oci_spec::image::MediaType;
 use serde_json::{Map, Value};
 
-use super::assemble::KEY_ANNOTATION;
+use super::assemble::{BASE_DIGEST, KEY_ANNOTATION};
 use super::blobs::Blobs;
 use super::config::base_history;
 use super::document::DOCUMENT_LIMIT;
@@ -255,7 +255,7 @@ impl Check<'_> {
     }
 
     fn annotations(&mut self, what: &str, annotations: &BTreeMap<String, String>) {
-        for name in ["org.opencontainers.image.base.digest", KEY_ANNOTATION] {
+        for name in [BASE_DIGEST, KEY_ANNOTATION] {
             if let Some(Err(error)) = annotations.get(name).map(|text| text.parse::<Digest>()) {
                 self.content(what, format!("annotation {name}: {error}"));
             }
