@@ -277,21 +277,15 @@ impl OciArchive {
     }
 
     fn small(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        let Some(&(start, size)) = self.members.files.get(name) else {
+        let Some(&place) = self.members.files.get(name) else {
             return Ok(None);
         };
-        if size > DOCUMENT_LIMIT {
+        if place.1 > DOCUMENT_LIMIT {
             return Err(io::Error::other(format!("{name} is larger than 4 MiB")));
         }
         let mut bytes = Vec::new();
-        self.at(start, size)?.read_to_end(&mut bytes)?;
+        at(&self.path, place)?.read_to_end(&mut bytes)?;
         Ok(Some(bytes))
-    }
-
-    fn at(&self, start: u64, size: u64) -> io::Result<impl Read + Send + use<>> {
-        let mut file = open_file(&self.path)?;
-        io::Seek::seek(&mut file, io::SeekFrom::Start(start))?;
-        Ok(file.take(size))
     }
 
     /// The manifest or index behind a tag, or the only one.
@@ -308,13 +302,13 @@ impl OciArchive {
     /// IMAGE-MISSING, IMAGE-READ.
     pub fn open_blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, ImageError> {
         let name = format!("blobs/sha256/{}", descriptor.digest.hex());
-        let Some(&(start, size)) = self.members.files.get(&name) else {
+        let Some(&place) = self.members.files.get(&name) else {
             return Err(ImageError::Missing {
                 image: self.name(),
                 digest: descriptor.digest,
             });
         };
-        let reader = self.at(start, size).map_err(|source| ImageError::Read {
+        let reader = at(&self.path, place).map_err(|source| ImageError::Read {
             what: self.name(),
             source,
         })?;
@@ -350,6 +344,13 @@ fn beside(name: &str, target: &str) -> String {
         }
     }
     parts.join("/")
+}
+
+/// The bytes of an archive from a start on, as many as a member has.
+pub(super) fn at(path: &Path, (start, size): (u64, u64)) -> io::Result<impl Read + Send + use<>> {
+    let mut file = open_file(path)?;
+    io::Seek::seek(&mut file, io::SeekFrom::Start(start))?;
+    Ok(file.take(size))
 }
 
 /// The members of a tar, without reading their contents.

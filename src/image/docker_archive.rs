@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::image::MediaType;
 use serde::Deserialize;
 
-use super::archive::{Members, members};
+use super::archive::{Members, at, members};
 use super::document::{DOCUMENT_LIMIT, Document};
 use super::manifest::Manifest;
 use super::regular::open_file;
@@ -213,10 +213,4 @@ impl Opening<'_> {
             _ => MediaType::ImageLayer,
         })
     }
-}
-
-fn at(path: &Path, (start, size): (u64, u64)) -> io::Result<impl Read + Send + use<>> {
-    let mut file = open_file(path)?;
-    io::Seek::seek(&mut file, io::SeekFrom::Start(start))?;
-    Ok(file.take(size))
 }
