@@ -16,6 +16,7 @@ use super::assemble::root;
 use super::blobs::{Checked, copy_layer};
 use super::document::{DOCUMENT_LIMIT, Document, canonical};
 use super::layout::{LAYOUT_VERSION, check_version, entry, resolve};
+use super::links::follow;
 use super::manifest::Index;
 use super::place::{folder_of, is_special, open_special, place};
 use super::regular::open_file;
@@ -327,23 +328,15 @@ impl Members {
     pub(super) fn find(&self, name: &str) -> Option<(u64, u64)> {
         let found = self.files.get(name);
         // `docker save` before 25 and skopeo write a layer once and link to it.
-        let found = found.or_else(|| self.files.get(&beside(name, self.links.get(name)?)));
+        let found = found.or_else(|| self.files.get(&beside(name, self.links.get(name)?)?));
         found.copied()
     }
 }
 
 /// The member that a link means, `..` taken as text.
-fn beside(name: &str, target: &str) -> String {
+fn beside(name: &str, target: &str) -> Option<String> {
     let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in target.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
+    follow(&format!("{folder}/{target}"), |_| None)
 }
 
 /// The bytes of an archive from a start on, as many as a member has.
