@@ -72,8 +72,8 @@ pub(super) fn image(opened: &Opened<'_>, options: &Options) -> Result<Image, Any
     let mut images = opened.images()?;
     images.retain(|image| image.platform.os != "unknown");
     let wanted = options.platform.clone().unwrap_or_else(host_platform);
+    let candidates = runnable(&wanted);
     let fits = |image: &Image| {
-        let candidates = runnable(&wanted);
         candidates
             .iter()
             .position(|platform| *platform == image.platform)
@@ -82,14 +82,11 @@ pub(super) fn image(opened: &Opened<'_>, options: &Options) -> Result<Image, Any
         .iter()
         .enumerate()
         .filter_map(|(index, image)| Some((fits(image)?, index)))
-        .min();
-    if let Some((_, index)) = best {
+        .min()
+        .map(|(_, index)| index);
+    let only = (options.platform.is_none() && images.len() == 1).then_some(0);
+    if let Some(index) = best.or(only) {
         return check(opened, images.swap_remove(index));
-    }
-    if options.platform.is_none()
-        && let [_] = images.as_slice()
-    {
-        return check(opened, images.swap_remove(0));
     }
     let present: Vec<String> = images
         .iter()
