@@ -10,7 +10,6 @@ use nix::unistd::{chdir, pivot_root};
 use rustix::fs::{FileType, fstat};
 
 use super::places::{NOTHING, Root, Shape, link_of, mount_tmpfs, restrict};
-use crate::layer::Owner;
 use crate::run::error::RunError;
 use crate::run::spec::{Processes, Spec};
 use crate::run::tree::{Facts, Ownership, Tree};
@@ -264,15 +263,10 @@ fn add_devices(root: &Root, place: &OwnedFd) -> io::Result<()> {
     mount_tmpfs(&link_of(place), flags, "mode=0755,size=64k")?;
     let dev = root.tree.folder("dev")?;
     let mut tree = Tree::open(&link_of(&dev), Ownership::Ours)?;
-    let facts = |mode| Facts {
-        mode,
-        owner: Owner::ROOT,
-        mtime: 0,
-    };
     for name in DEVICES {
         let source = Path::new("/dev").join(name);
         if source.exists() {
-            tree.add_file(name, facts(0o666), (&mut io::empty(), 0))?;
+            tree.add_file(name, Facts::of_place(0o666), (&mut io::empty(), 0))?;
             let flags = MsFlags::MS_BIND;
             mount(
                 Some(&source),
@@ -284,10 +278,10 @@ fn add_devices(root: &Root, place: &OwnedFd) -> io::Result<()> {
         }
     }
     for (name, target) in DEVICE_LINKS {
-        tree.add_link(name, target, facts(0o777))?;
+        tree.add_link(name, target, Facts::of_place(0o777))?;
     }
-    tree.add_folder("pts", facts(0o755))?;
-    tree.add_folder("shm", facts(0o1777))?;
+    tree.add_folder("pts", Facts::of_place(0o755))?;
+    tree.add_folder("shm", Facts::of_place(0o1777))?;
     let safe = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
     let options = Some("newinstance,ptmxmode=0666,mode=0620");
     let pts = link_of(&dev).join("pts");

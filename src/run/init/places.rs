@@ -8,7 +8,6 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use rustix::fs::{self as sys, FileType};
 
-use crate::layer::Owner;
 use crate::run::tree::{Facts, Ownership, Tree, names};
 
 /// More things than this are not mounted again to make room for one that is missing.
@@ -76,11 +75,7 @@ impl Root {
         if !self.fresh.contains(&sys::fstat(&existing)?.st_dev) {
             self.make_room(above, &existing)?;
         }
-        let facts = Facts {
-            mode: 0o755,
-            owner: Owner::ROOT,
-            mtime: 0,
-        };
+        let facts = Facts::of_place(0o755);
         match shape {
             Shape::Folder => self.tree.add_folder(path, facts)?,
             Shape::File => self.tree.add_file(path, facts, (&mut io::empty(), 0))?,
