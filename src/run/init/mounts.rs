@@ -9,7 +9,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{chdir, pivot_root};
 use rustix::fs::{FileType, fstat};
 
-use super::places::{NOTHING, Root, Shape, link_of, mount_tmpfs, restrict};
+use super::places::{NOTHING, Root, Shape, bind, link_of, mount_tmpfs, restrict};
 use crate::run::error::RunError;
 use crate::run::spec::{Processes, Spec};
 use crate::run::tree::{Facts, Ownership, Tree};
@@ -90,7 +90,7 @@ pub(super) fn assemble(spec: &Spec) -> Result<Root, RunError> {
         }
         if let Ok(Some(_)) = root.tree.handle(name) {
             let place = root.place(name, Shape::File).map_err(step(name))?;
-            bind(&source, &place).map_err(step(name))?;
+            bind(&source, &link_of(&place)).map_err(step(name))?;
             let placed = root.tree.handle(name).map_err(step(name))?;
             let placed = placed.unwrap_or(place);
             restrict(&link_of(&placed), MsFlags::MS_RDONLY).map_err(step(name))?;
@@ -115,7 +115,7 @@ fn add_volume(root: &mut Root, volume: &Volume) -> Result<(), RunError> {
         .place(&volume.target, shape)
         .map_err(|error| refuse(format!("no place in the image: {error}")))?;
     let failed = |error: io::Error| refuse(format!("can't be mounted: {error}"));
-    bind(&volume.source, &place).map_err(failed)?;
+    bind(&volume.source, &link_of(&place)).map_err(failed)?;
     let target = volume.target.trim_matches('/');
     let placed = root.tree.handle(target).map_err(failed)?;
     let placed = placed.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
@@ -131,17 +131,6 @@ fn add_volume(root: &mut Root, volume: &Volume) -> Result<(), RunError> {
             Ok(())
         }
     }
-}
-
-fn bind(source: &Path, place: &OwnedFd) -> io::Result<()> {
-    let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
-    Ok(mount(
-        Some(source),
-        &link_of(place),
-        NOTHING,
-        flags,
-        NOTHING,
-    )?)
 }
 
 /// Mounts inside a mounted folder: taking rights from the folder takes none from them.
@@ -222,7 +211,7 @@ pub(super) fn mount_proc(place: &Path) -> Result<(), nix::errno::Errno> {
 
 fn add_processes(root: &Root, place: &OwnedFd, processes: Processes) -> Result<(), RunError> {
     if processes == Processes::Outer {
-        return bind(Path::new("/proc"), place).map_err(step("mounting the outer /proc"));
+        return bind(Path::new("/proc"), &link_of(place)).map_err(step("mounting the outer /proc"));
     }
     mount_proc(&link_of(place)).map_err(step("mounting /proc"))?;
     let proc = root.tree.folder("proc").map_err(step("/proc"))?;
@@ -250,8 +239,7 @@ fn add_processes(root: &Root, place: &OwnedFd, processes: Processes) -> Result<(
         let path = proc.join(path.trim_start_matches("/proc/"));
         if path.exists() {
             let what = || path.display().to_string();
-            let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
-            mount(Some(&path), &path, NOTHING, flags, NOTHING).map_err(step(what()))?;
+            bind(&path, &path).map_err(step(what()))?;
             restrict(&path, MsFlags::MS_RDONLY | MsFlags::MS_NOEXEC).map_err(step(what()))?;
         }
     }

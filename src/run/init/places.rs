@@ -114,9 +114,7 @@ impl Root {
                     sys::Mode::RUSR,
                 )?),
             }
-            let (from, to) = (link_of(old).join(&name), link_of(&new).join(&name));
-            let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
-            mount(Some(&from), &to, NOTHING, flags, NOTHING)?;
+            bind(&link_of(old).join(&name), &link_of(&new).join(&name))?;
         }
         self.fresh.push(sys::fstat(&new)?.st_dev);
         self.made.push(path.to_owned());
@@ -145,6 +143,12 @@ fn of_shape(handle: OwnedFd, shape: Shape) -> io::Result<OwnedFd> {
 /// A path of what a handle is open on, whatever its name.
 pub(super) fn link_of(handle: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", handle.as_raw_fd()))
+}
+
+/// Mounts what is at a path, and what is mounted below it, at another.
+pub(super) fn bind(source: &Path, place: &Path) -> io::Result<()> {
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+    Ok(mount(Some(source), place, NOTHING, flags, NOTHING)?)
 }
 
 /// Mounts an empty file system of the memory.
