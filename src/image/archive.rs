@@ -16,6 +16,7 @@ use super::assemble::root;
 use super::blobs::{Checked, copy_layer};
 use super::document::{DOCUMENT_LIMIT, Document, canonical};
 use super::layout::{LAYOUT_VERSION, check_version, entry, resolve};
+use super::links::follow;
 use super::manifest::Index;
 use super::place::{folder_of, is_special, open_special, place};
 use super::regular::open_file;
@@ -277,21 +278,15 @@ impl OciArchive {
     }
 
     fn small(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        let Some(&(start, size)) = self.members.files.get(name) else {
+        let Some(&place) = self.members.files.get(name) else {
             return Ok(None);
         };
-        if size > DOCUMENT_LIMIT {
+        if place.1 > DOCUMENT_LIMIT {
             return Err(io::Error::other(format!("{name} is larger than 4 MiB")));
         }
         let mut bytes = Vec::new();
-        self.at(start, size)?.read_to_end(&mut bytes)?;
+        at(&self.path, place)?.read_to_end(&mut bytes)?;
         Ok(Some(bytes))
-    }
-
-    fn at(&self, start: u64, size: u64) -> io::Result<impl Read + Send + use<>> {
-        let mut file = open_file(&self.path)?;
-        io::Seek::seek(&mut file, io::SeekFrom::Start(start))?;
-        Ok(file.take(size))
     }
 
     /// The manifest or index behind a tag, or the only one.
@@ -308,13 +303,13 @@ impl OciArchive {
     /// IMAGE-MISSING, IMAGE-READ.
     pub fn open_blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, ImageError> {
         let name = format!("blobs/sha256/{}", descriptor.digest.hex());
-        let Some(&(start, size)) = self.members.files.get(&name) else {
+        let Some(&place) = self.members.files.get(&name) else {
             return Err(ImageError::Missing {
                 image: self.name(),
                 digest: descriptor.digest,
             });
         };
-        let reader = self.at(start, size).map_err(|source| ImageError::Read {
+        let reader = at(&self.path, place).map_err(|source| ImageError::Read {
             what: self.name(),
             source,
         })?;
@@ -333,23 +328,22 @@ impl Members {
     pub(super) fn find(&self, name: &str) -> Option<(u64, u64)> {
         let found = self.files.get(name);
         // `docker save` before 25 and skopeo write a layer once and link to it.
-        let found = found.or_else(|| self.files.get(&beside(name, self.links.get(name)?)));
+        let found = found.or_else(|| self.files.get(&beside(name, self.links.get(name)?)?));
         found.copied()
     }
 }
 
 /// The member that a link means, `..` taken as text.
-fn beside(name: &str, target: &str) -> String {
+fn beside(name: &str, target: &str) -> Option<String> {
     let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in target.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
+    follow(&format!("{folder}/{target}"), |_| None)
+}
+
+/// The bytes of an archive from a start on, as many as a member has.
+pub(super) fn at(path: &Path, (start, size): (u64, u64)) -> io::Result<impl Read + Send + use<>> {
+    let mut file = open_file(path)?;
+    io::Seek::seek(&mut file, io::SeekFrom::Start(start))?;
+    Ok(file.take(size))
 }
 
 /// The members of a tar, without reading their contents.

@@ -18,9 +18,9 @@ use crate::platform::Platform;
 pub const KEY_ANNOTATION: &str = "dev.karisimbi.layer.key";
 /// The annotation of a manifest that names the layer format.
 pub const FORMAT_ANNOTATION: &str = "dev.karisimbi.layer.format";
-/// The annotation of a manifest that names the base.
+/// The annotation of a manifest that names the base that the image was put on.
 pub(super) const BASE_NAME: &str = "org.opencontainers.image.base.name";
-/// The annotation of a manifest that holds the digest of the base's manifest.
+/// The annotation of a manifest that says the digest of that base.
 pub(super) const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 
 /// A layer of an image, the base's or ours.
@@ -123,22 +123,7 @@ impl Image {
         let mut annotations = stamp.annotations()?;
         annotations.extend(base_annotations(base));
         annotations.insert(FORMAT_ANNOTATION.to_owned(), FORMAT_VERSION.to_string());
-        let manifest = Manifest {
-            schema_version: 2,
-            media_type: Some(MediaType::ImageManifest),
-            config: config.descriptor(),
-            layers: published
-                .iter()
-                .map(|layer| layer.descriptor.clone())
-                .collect(),
-            annotations,
-        };
-        Ok(Self {
-            platform: platform.clone(),
-            manifest: Document::encode("a manifest", &manifest, MediaType::ImageManifest)?,
-            config,
-            layers: published,
-        })
+        Self::of(platform, config, published, annotations)
     }
 
     /// A base as an image of its own: its config and layers as they are, so that its digest is the
@@ -149,16 +134,17 @@ impl Image {
     pub fn of_base(platform: &Platform, base: &Base) -> Result<Self, ImageError> {
         let config = Document::encode("a config", &base.config, MediaType::ImageConfig)?;
         let layers: Vec<Layer> = base_layers(base).collect();
-        let manifest = Manifest {
-            schema_version: 2,
-            media_type: Some(MediaType::ImageManifest),
-            config: config.descriptor(),
-            layers: layers
-                .iter()
-                .map(|layer| layer.descriptor.clone())
-                .collect(),
-            annotations: BTreeMap::new(),
-        };
+        Self::of(platform, config, layers, BTreeMap::new())
+    }
+
+    fn of(
+        platform: &Platform,
+        config: Document,
+        layers: Vec<Layer>,
+        annotations: BTreeMap<String, String>,
+    ) -> Result<Self, ImageError> {
+        let descriptors = layers.iter().map(|layer| layer.descriptor.clone());
+        let manifest = Manifest::new(config.descriptor(), descriptors.collect(), annotations);
         Ok(Self {
             platform: platform.clone(),
             manifest: Document::encode("a manifest", &manifest, MediaType::ImageManifest)?,

@@ -15,7 +15,8 @@ use crate::layer::entry::escape;
 use crate::layer::{EntryKind, EntrySummary, LayerSummary};
 
 /// Where programs are searched when the image has no PATH (runc's and containerd's default).
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const DEFAULT_PATH: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Paths that one finding lists.
 const LISTED: usize = 10;
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::image::MediaType;
 use serde::Deserialize;
 
-use super::archive::{Members, members};
+use super::archive::{Members, at, members};
 use super::document::{DOCUMENT_LIMIT, Document};
 use super::manifest::Manifest;
 use super::regular::open_file;
@@ -41,6 +41,12 @@ struct Saved {
     layers: Vec<String>,
 }
 
+impl Saved {
+    fn tags(&self) -> impl Iterator<Item = &String> {
+        self.repo_tags.iter().flatten()
+    }
+}
+
 impl DockerArchive {
     /// Opens an archive and the image of this name in it, or the only one. Every layer is read
     /// once, for its digest.
@@ -50,14 +56,15 @@ impl DockerArchive {
     /// IMAGE-JSON.
     pub fn open(path: &Path, name: Option<&str>) -> Result<Self, ImageError> {
         let what = format!("docker-archive:{}", path.display());
-        let unreadable = |source: io::Error| ImageError::Read {
+        let members = open_file(path).and_then(members);
+        let members = members.map_err(|source| ImageError::Read {
             what: what.clone(),
             source,
-        };
+        })?;
         let opening = Opening {
             path,
-            members: members(open_file(path).map_err(unreadable)?).map_err(unreadable)?,
-            what: what.clone(),
+            members,
+            what,
         };
         let saved = opening.choose(name)?;
         let mut blobs = BTreeMap::new();
@@ -72,13 +79,7 @@ impl DockerArchive {
             blobs.insert(layer.digest, place);
             layers.push(layer);
         }
-        let manifest = Manifest {
-            schema_version: 2,
-            media_type: Some(MediaType::ImageManifest),
-            config,
-            layers,
-            annotations: BTreeMap::new(),
-        };
+        let manifest = Manifest::new(config, layers, BTreeMap::new());
         let kind = MediaType::ImageManifest;
         Ok(Self {
             path: path.to_owned(),
@@ -144,41 +145,30 @@ impl Opening<'_> {
         at(self.path, place)
             .and_then(|mut reader| reader.read_to_end(&mut bytes))
             .map_err(|source| self.unreadable(source))?;
-        let saved: Vec<Saved> =
+        let mut images: Vec<Saved> =
             serde_json::from_slice(&bytes).map_err(|source| ImageError::Json {
                 what: format!("manifest.json of {}", self.what),
                 source,
             })?;
-        let tags = |saved: &Saved| saved.repo_tags.clone().unwrap_or_default();
-        let present = || saved.iter().flat_map(tags).collect::<Vec<_>>();
-        let fits = |saved: &&Saved| name.is_none_or(|name| tags(saved).iter().any(|t| t == name));
-        let mut found: Vec<usize> = Vec::new();
-        for (index, image) in saved.iter().enumerate() {
-            if fits(&image) {
-                found.push(index);
-            }
-        }
-        match found.as_slice() {
-            [index] => {
-                let index = *index;
-                let many = saved[index].layers.len() > MAX_LAYERS;
-                let mut saved = saved;
-                let image = saved.swap_remove(index);
-                if many {
-                    return Err(self.problem("its image has too many layers".to_owned()));
-                }
-                Ok(image)
-            }
-            [] => Err(ImageError::Tag {
+        let present = images.iter().flat_map(Saved::tags).cloned().collect();
+        images.retain(|image| name.is_none_or(|name| image.tags().any(|tag| tag == name)));
+        let Some(image) = images.pop() else {
+            return Err(ImageError::Tag {
                 image: self.what.clone(),
                 wanted: name.unwrap_or("(none)").to_owned(),
-                present: present(),
-            }),
-            _ => Err(ImageError::Ambiguous {
+                present,
+            });
+        };
+        if !images.is_empty() {
+            return Err(ImageError::Ambiguous {
                 image: self.what.clone(),
-                present: present(),
-            }),
+                present,
+            });
         }
+        if image.layers.len() > MAX_LAYERS {
+            return Err(self.problem("its image has too many layers".to_owned()));
+        }
+        Ok(image)
     }
 
     fn place(&self, name: &str) -> Result<(u64, u64), ImageError> {
@@ -219,10 +209,4 @@ impl Opening<'_> {
             _ => MediaType::ImageLayer,
         })
     }
-}
-
-fn at(path: &Path, (start, size): (u64, u64)) -> io::Result<impl Read + Send + use<>> {
-    let mut file = open_file(path)?;
-    io::Seek::seek(&mut file, io::SeekFrom::Start(start))?;
-    Ok(file.take(size))
 }

@@ -66,6 +66,23 @@ pub struct IndexEntry {
     pub platform: Option<Platform>,
 }
 
+impl Manifest {
+    /// A manifest as we write it.
+    pub(super) fn new(
+        config: Descriptor,
+        layers: Vec<Descriptor>,
+        annotations: BTreeMap<String, String>,
+    ) -> Self {
+        Self {
+            schema_version: 2,
+            media_type: Some(MediaType::ImageManifest),
+            config,
+            layers,
+            annotations,
+        }
+    }
+}
+
 /// Whether a media type is a manifest's, OCI's or Docker's.
 pub fn is_manifest(media_type: &MediaType) -> bool {
     *media_type == MediaType::ImageManifest || media_type.as_ref() == DOCKER_MANIFEST

@@ -27,6 +27,7 @@ pub mod verify;
 use std::path::PathBuf;
 
 pub use assemble::{Image, Layer, Stamp, index};
+pub(crate) use audit::DEFAULT_PATH;
 pub use audit::{Finding, Severity, audit};
 pub use blobs::{BlobReader, Blobs};
 pub use document::{DOCUMENT_LIMIT, Document};

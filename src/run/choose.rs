@@ -9,8 +9,8 @@ use super::error::RunError;
 use super::tree::Tree;
 use super::{NetworkMode, Options};
 use crate::error::AnyError;
-use crate::image::Image;
 use crate::image::manifest::runnable;
+use crate::image::{DEFAULT_PATH, Image};
 use crate::layer::APP_ID;
 use crate::platform::Platform;
 use crate::sink::Opened;
@@ -21,9 +21,6 @@ const MAX_ACCOUNTS: u64 = 1 << 20;
 /// The largest number of a user or group, as runc has it. The kernel takes 2^32-1 for "as before":
 /// a program that asks for it would stay root.
 const MAX_ID: u32 = i32::MAX as u32;
-
-/// PATH of images that say none, as Docker's.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The part of an image's config that a process is made of.
 #[derive(Debug, Default, Deserialize)]
@@ -44,7 +41,7 @@ pub(super) struct Chosen {
     pub(super) working_dir: String,
     pub(super) uid: u32,
     pub(super) gid: u32,
-    /// Who the image wanted, when that is root.
+    /// Whether the image wanted root.
     pub(super) not_root: bool,
 }
 
@@ -75,8 +72,8 @@ pub(super) fn image(opened: &Opened<'_>, options: &Options) -> Result<Image, Any
     let mut images = opened.images()?;
     images.retain(|image| image.platform.os != "unknown");
     let wanted = options.platform.clone().unwrap_or_else(host_platform);
+    let candidates = runnable(&wanted);
     let fits = |image: &Image| {
-        let candidates = runnable(&wanted);
         candidates
             .iter()
             .position(|platform| *platform == image.platform)
@@ -85,14 +82,11 @@ pub(super) fn image(opened: &Opened<'_>, options: &Options) -> Result<Image, Any
         .iter()
         .enumerate()
         .filter_map(|(index, image)| Some((fits(image)?, index)))
-        .min();
-    if let Some((_, index)) = best {
+        .min()
+        .map(|(_, index)| index);
+    let only = (options.platform.is_none() && images.len() == 1).then_some(0);
+    if let Some(index) = best.or(only) {
         return check(opened, images.swap_remove(index));
-    }
-    if options.platform.is_none()
-        && let [_] = images.as_slice()
-    {
-        return check(opened, images.swap_remove(0));
     }
     let present: Vec<String> = images
         .iter()

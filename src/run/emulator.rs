@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::choose::host_platform;
 use super::error::RunError;
-use super::{Access, Volume, ways};
+use super::{Access, Volume};
 use crate::layer::elf;
 use crate::platform::Platform;
+use crate::program::on_path;
 
 /// Where the emulator lies in the container.
 const PLACE: &str = "/.karisimbi/qemu";
@@ -53,7 +54,8 @@ pub(super) fn choose(
         return Ok(Emulation::Kernel);
     }
     let program = format!("qemu-{name}-static");
-    let found = ways::find(&program, path).or_else(|| ways::find(&format!("qemu-{name}"), path));
+    let find = |name: &str| on_path(path?, name);
+    let found = find(&program).or_else(|| find(&format!("qemu-{name}")));
     let Some(source) = found else {
         return Err(RunError::Emulator {
             image: image.to_owned(),

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::error::{AnyError, Coded, Exit};
+use crate::error::{Coded, Exit};
 
 /// Why an image does not run. Each ends the process with 125, 126 or 127, never with a code that
 /// the program itself might have given.
@@ -62,9 +62,6 @@ pub enum RunError {
         why: String,
         hint: String,
     },
-    /// An error of another part.
-    #[error(transparent)]
-    Part(AnyError),
 }
 
 impl RunError {
@@ -92,7 +89,6 @@ impl Coded for RunError {
             Self::Folder { .. } => "RUN-WORKDIR",
             Self::NotExecutable { .. } => "RUN-NOT-EXECUTABLE",
             Self::NotFound { .. } => "RUN-NOT-FOUND",
-            Self::Part(error) => error.code(),
         }
     }
 
@@ -124,7 +120,6 @@ impl Coded for RunError {
             Self::Port { .. } => "write -p [ADDRESS:]PORT-HERE:PORT-IN-CONTAINER",
             Self::Listen { .. } => "choose a free port",
             Self::Folder { .. } => "choose another with --workdir",
-            Self::Part(error) => return error.hint(),
             _ => return None,
         };
         Some(hint.to_owned())

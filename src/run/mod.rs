@@ -13,10 +13,12 @@ mod unpack;
 mod ways;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use fs_err::os::unix::fs::OpenOptionsExt;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
@@ -272,7 +274,12 @@ fn ports(options: &Options) -> Result<Vec<Port>, RunError> {
 
 fn write(spec: &Spec) -> std::io::Result<fs_err::File> {
     let file = |name: &str| spec.folder.join(name);
-    unpack::write_private(&file("run.json"), &serde_json::to_vec(spec)?)?;
+    let mut description = fs_err::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file("run.json"))?;
+    description.write_all(&serde_json::to_vec(spec)?)?;
     fs_err::write(file("hostname"), format!("{HOSTNAME}\n"))?;
     let hosts = format!("127.0.0.1 localhost {HOSTNAME}\n::1 localhost\n");
     fs_err::write(file("hosts"), hosts)?;

@@ -1,6 +1,6 @@
 //! From layers to a folder of the store: every layer once, whole or not at all.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
@@ -11,8 +11,8 @@ use super::tree::{Facts, Ownership, Tree};
 use crate::digest::Digest;
 use crate::error::AnyError;
 use crate::image::Image;
+use crate::layer::LayerError;
 use crate::layer::read::{Expected, ForeignEntry, ForeignKind, read_layer};
-use crate::layer::{LayerError, Owner};
 use crate::progress::{Verb, counted, human_bytes};
 use crate::sink::Opened;
 
@@ -86,7 +86,8 @@ fn unpack(
     };
     fs_err::create_dir(&root).map_err(broken)?;
     let mut tree = Tree::open(&root, ownership).map_err(broken)?;
-    tree.add_folder("", facts(0o755)).map_err(broken)?;
+    tree.add_folder("", Facts::of_place(0o755))
+        .map_err(broken)?;
     let mut skipped = Vec::new();
     for layer in &image.layers {
         let expected = Expected {
@@ -166,20 +167,12 @@ fn blame(layer: &str, folder: &Path, entry: &ForeignEntry<'_>, source: io::Error
     LayerError::Source(error.into())
 }
 
-fn facts(mode: u32) -> Facts {
-    Facts {
-        mode,
-        owner: Owner::ROOT,
-        mtime: 0,
-    }
-}
-
 /// Places to mount on, where the image has none. What it has stays, whatever it is.
 fn add_places(tree: &mut Tree) -> io::Result<()> {
     tree.next_layer();
     for (path, mode) in FOLDERS {
         if tree.kind(path)?.is_none() {
-            tree.add_folder(path, facts(mode))?;
+            tree.add_folder(path, Facts::of_place(mode))?;
         }
     }
     if tree.kind("etc")? != Some(FileType::Directory) {
@@ -187,19 +180,8 @@ fn add_places(tree: &mut Tree) -> io::Result<()> {
     }
     for path in FILES {
         if tree.kind(path)?.is_none() {
-            tree.add_file(path, facts(0o644), (&mut io::empty(), 0))?;
+            tree.add_file(path, Facts::of_place(0o644), (&mut io::empty(), 0))?;
         }
     }
     Ok(())
-}
-
-/// Writes a small private file of one run.
-pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    use fs_err::os::unix::fs::OpenOptionsExt;
-    let mut file = fs_err::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)
 }

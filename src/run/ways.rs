@@ -10,6 +10,7 @@ use super::error::RunError;
 use super::init::probe::{Answer, PROBE};
 use super::spec::{Boxer, Processes, Rights};
 use super::{Context, NetworkMode, init};
+use crate::program::on_path;
 
 /// A way that was tried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,20 +147,7 @@ fn reasons() -> String {
 fn runtime(path: Option<&OsStr>) -> Option<PathBuf> {
     // Run in the foreground, runc gives its program pipes even where we have a terminal.
     let terminal = isatty(rustix::stdio::stdin()) || isatty(rustix::stdio::stdout());
-    let runc = (!terminal).then(|| find("runc", path)).flatten();
-    runc.or_else(|| find("crun", path))
-}
-
-/// A program in the folders of a PATH.
-pub(super) fn find(name: &str, path: Option<&OsStr>) -> Option<PathBuf> {
-    use std::os::unix::ffi::OsStrExt;
-    use std::os::unix::fs::PermissionsExt;
-    let folders = path?.as_bytes().split(|byte| *byte == b':');
-    folders
-        .filter(|folder| folder.first() == Some(&b'/'))
-        .map(|folder| Path::new(OsStr::from_bytes(folder)).join(name))
-        .find(|path| {
-            fs_err::metadata(path)
-                .is_ok_and(|stat| stat.is_file() && stat.permissions().mode() & 0o111 != 0)
-        })
+    let find = |name| on_path(path?, name);
+    let runc = (!terminal).then(|| find("runc")).flatten();
+    runc.or_else(|| find("crun"))
 }

@@ -1,6 +1,5 @@
 //! The second part of the launcher: confines itself and becomes the program.
 
-use std::ffi::OsStr;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
@@ -29,7 +28,7 @@ enum EnterError {
 }
 
 /// Becomes the program of the order; returns only when that fails.
-pub(super) fn enter(order: &Order, _: &OsStr) -> ExitCode {
+pub(super) fn enter(order: &Order) -> ExitCode {
     let became = match confine(order) {
         Ok(became) => became,
         Err(error) => {

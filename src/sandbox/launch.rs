@@ -1,6 +1,6 @@
 //! The launcher: what our program is when it is re-executed.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
 use super::order::{ENTER, Order, PROBE, SUPERVISE};
@@ -16,10 +16,10 @@ pub(super) const NOT_FOUND: u8 = 127;
 pub fn launch(args: &[OsString]) -> Option<ExitCode> {
     let (program, rest) = args.split_first()?;
     let (part, rest) = rest.split_first()?;
-    let run = match part.to_str()? {
+    let run: fn(&Order, &OsStr) -> ExitCode = match part.to_str()? {
         PROBE => return Some(probe::answer()),
         SUPERVISE => supervise::supervise,
-        ENTER => enter::enter,
+        ENTER => |order, _| enter::enter(order),
         _ => return None,
     };
     Some(match Order::parse(rest) {

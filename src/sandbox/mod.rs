@@ -30,6 +30,7 @@ use self::probe::Probe;
 
 pub use self::error::SandboxError;
 pub use self::launch::launch;
+pub(crate) use self::privileges::close_files;
 
 /// Path of the program that is re-executed as the launcher: our own, or the built one in tests.
 #[derive(Clone, Debug)]
@@ -194,11 +195,6 @@ impl Sandbox {
     pub fn without_input(mut self) -> Self {
         self.input = Input::Nothing;
         self
-    }
-
-    /// The policy.
-    pub fn policy(&self) -> Policy {
-        self.policy
     }
 
     /// The launcher.

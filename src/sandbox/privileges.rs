@@ -127,7 +127,7 @@ pub(super) fn no_core() -> rustix::io::Result<()> {
 }
 
 /// Closes what was left open by whoever started us; only the three streams remain.
-pub(super) fn close_files() -> io::Result<()> {
+pub(crate) fn close_files() -> io::Result<()> {
     let mut open = Vec::new();
     for entry in fs_err::read_dir("/proc/self/fd")? {
         let name = entry?.file_name();

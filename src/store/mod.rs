@@ -352,21 +352,22 @@ fn claim(root: &Path) -> Result<(), StoreError> {
 /// another process, which is making the same store, may have written by now.
 fn refuse_contents(root: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::explain(root, 0, source);
+    // Empty while another process writes it.
+    let is_tagged = || {
+        fs::read(root.join("CACHEDIR.TAG"))
+            .is_ok_and(|found| found.is_empty() || found == CACHEDIR_TAG.as_bytes())
+    };
     for entry in fs::read_dir(root).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
-        let tag = name == "CACHEDIR.TAG"
-            && fs::read(root.join(&name))
-                .is_ok_and(|found| found.is_empty() || found == CACHEDIR_TAG.as_bytes());
-        if name != "lost+found" && !tag {
-            // Made by another process meanwhile; its tag may be empty while it is written again.
-            let made = fs::read(root.join("CACHEDIR.TAG"))
-                .is_ok_and(|found| found.is_empty() || found == CACHEDIR_TAG.as_bytes());
-            return if made {
-                Ok(())
-            } else {
-                Err(foreign(root, &name))
-            };
+        if name == "lost+found" || (name == "CACHEDIR.TAG" && is_tagged()) {
+            continue;
         }
+        // Or another process made a store of it meanwhile.
+        return if is_tagged() {
+            Ok(())
+        } else {
+            Err(foreign(root, &name))
+        };
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::registry_server::free_port;
 use crate::support::{fail, run, shown};
 use rig::{Rig, Way};
 
@@ -255,11 +256,6 @@ fn ports_are_carried_and_nothing_else() {
         assert_eq!(host, "dial \"from outside\\n\"\n", "{way:?}");
         answering.join().expect("an answer");
     }
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 fn said_by(port: u16) -> String {

@@ -2,18 +2,21 @@
 
 use fs_err::os::unix::fs::OpenOptionsExt;
 use std::io::{ErrorKind, Read};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::ExitStatus;
 
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{WaitOptions, WaitStatus, wait};
+use rustix::process::{WaitOptions, wait};
 
 use super::signals::{self, Signals};
-use super::{launch, privileges, runtime};
+use super::{exit_code, launch, privileges, runtime};
 use crate::run::error::RunError;
 use crate::run::spec::{Boxer, Spec};
+use crate::sandbox::close_files;
 
 /// As if by SIGKILL; nobody reads it.
 const KILLED: u8 = 137;
@@ -21,7 +24,8 @@ const KILLED: u8 = 137;
 /// Sets the container up, starts the program and yields its exit code.
 pub(super) fn run(file: &Path) -> Result<u8, RunError> {
     privileges::die_with_parent().map_err(|error| RunError::setup("PR_SET_PDEATHSIG", error))?;
-    privileges::close_inherited().map_err(|error| RunError::setup("closing files", error))?;
+    // Locks of ours, and what a careless parent left open.
+    close_files().map_err(|error| RunError::setup("closing files", error))?;
     let spec = Spec::read(file)?;
     // It holds the program's variables, which may be secrets; nobody else reads it.
     fs_err::remove_file(file).map_err(|error| RunError::setup("the run's description", error))?;
@@ -118,18 +122,11 @@ fn reap(child: i32) -> Result<Option<u8>, Errno> {
     loop {
         match wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == child => {
-                return Ok(Some(code(status)));
+                return Ok(Some(exit_code(ExitStatus::from_raw(status.as_raw()))));
             }
             Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) | Err(Errno::CHILD) => return Ok(None),
             Err(errno) => return Err(errno),
         }
     }
-}
-
-fn code(status: WaitStatus) -> u8 {
-    let code = status
-        .exit_status()
-        .or_else(|| Some(128 + status.terminating_signal()?));
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(125)
 }

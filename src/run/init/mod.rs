@@ -27,7 +27,9 @@ mod runtime;
 mod signals;
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::ExitStatus;
 
 use super::error::RunError;
 
@@ -63,4 +65,10 @@ pub fn init(args: &[OsString]) -> Option<Result<u8, RunError>> {
             what: format!("no part of the init is called {part:?}"),
         }),
     })
+}
+
+/// A process's end as one number: its code, or 128+n after signal n.
+fn exit_code(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| Some(128 + status.signal()?));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(125)
 }

@@ -9,8 +9,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{chdir, pivot_root};
 use rustix::fs::{FileType, fstat};
 
-use super::places::{NOTHING, Root, Shape, link_of, restrict};
-use crate::layer::Owner;
+use super::places::{NOTHING, Root, Shape, bind, link_of, mount_tmpfs, restrict};
 use crate::run::error::RunError;
 use crate::run::spec::{Processes, Spec};
 use crate::run::tree::{Facts, Ownership, Tree};
@@ -91,7 +90,7 @@ pub(super) fn assemble(spec: &Spec) -> Result<Root, RunError> {
         }
         if let Ok(Some(_)) = root.tree.handle(name) {
             let place = root.place(name, Shape::File).map_err(step(name))?;
-            bind(&source, &place).map_err(step(name))?;
+            bind(&source, &link_of(&place)).map_err(step(name))?;
             let placed = root.tree.handle(name).map_err(step(name))?;
             let placed = placed.unwrap_or(place);
             restrict(&link_of(&placed), MsFlags::MS_RDONLY).map_err(step(name))?;
@@ -116,7 +115,7 @@ fn add_volume(root: &mut Root, volume: &Volume) -> Result<(), RunError> {
         .place(&volume.target, shape)
         .map_err(|error| refuse(format!("no place in the image: {error}")))?;
     let failed = |error: io::Error| refuse(format!("can't be mounted: {error}"));
-    bind(&volume.source, &place).map_err(failed)?;
+    bind(&volume.source, &link_of(&place)).map_err(failed)?;
     let target = volume.target.trim_matches('/');
     let placed = root.tree.handle(target).map_err(failed)?;
     let placed = placed.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
@@ -132,17 +131,6 @@ fn add_volume(root: &mut Root, volume: &Volume) -> Result<(), RunError> {
             Ok(())
         }
     }
-}
-
-fn bind(source: &Path, place: &OwnedFd) -> io::Result<()> {
-    let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
-    Ok(mount(
-        Some(source),
-        &link_of(place),
-        NOTHING,
-        flags,
-        NOTHING,
-    )?)
 }
 
 /// Mounts inside a mounted folder: taking rights from the folder takes none from them.
@@ -204,15 +192,7 @@ fn system_place(root: &Root, spec: &Spec, name: &str) -> Result<OwnedFd, RunErro
 fn add_tmp(root: &Root, spec: &Spec) -> Result<(), RunError> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     let place = system_place(root, spec, "tmp")?;
-    let options = Some(TMP_OPTIONS);
-    mount(
-        Some("tmpfs"),
-        &link_of(&place),
-        Some("tmpfs"),
-        flags,
-        options,
-    )
-    .map_err(step("mounting /tmp"))
+    mount_tmpfs(&link_of(&place), flags, TMP_OPTIONS).map_err(step("mounting /tmp"))
 }
 
 /// /proc and /dev.
@@ -231,7 +211,7 @@ pub(super) fn mount_proc(place: &Path) -> Result<(), nix::errno::Errno> {
 
 fn add_processes(root: &Root, place: &OwnedFd, processes: Processes) -> Result<(), RunError> {
     if processes == Processes::Outer {
-        return bind(Path::new("/proc"), place).map_err(step("mounting the outer /proc"));
+        return bind(Path::new("/proc"), &link_of(place)).map_err(step("mounting the outer /proc"));
     }
     mount_proc(&link_of(place)).map_err(step("mounting /proc"))?;
     let proc = root.tree.folder("proc").map_err(step("/proc"))?;
@@ -242,9 +222,7 @@ fn add_processes(root: &Root, place: &OwnedFd, processes: Processes) -> Result<(
             return Ok(());
         };
         if stat.is_dir() {
-            let options = Some("size=0k,mode=0555");
-            let flags = MsFlags::MS_RDONLY;
-            return Ok(mount(Some("tmpfs"), &path, Some("tmpfs"), flags, options)?);
+            return mount_tmpfs(&path, MsFlags::MS_RDONLY, "size=0k,mode=0555");
         }
         Ok(mount(
             Some("/dev/null"),
@@ -261,8 +239,7 @@ fn add_processes(root: &Root, place: &OwnedFd, processes: Processes) -> Result<(
         let path = proc.join(path.trim_start_matches("/proc/"));
         if path.exists() {
             let what = || path.display().to_string();
-            let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
-            mount(Some(&path), &path, NOTHING, flags, NOTHING).map_err(step(what()))?;
+            bind(&path, &path).map_err(step(what()))?;
             restrict(&path, MsFlags::MS_RDONLY | MsFlags::MS_NOEXEC).map_err(step(what()))?;
         }
     }
@@ -271,25 +248,13 @@ fn add_processes(root: &Root, place: &OwnedFd, processes: Processes) -> Result<(
 
 fn add_devices(root: &Root, place: &OwnedFd) -> io::Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
-    let options = Some("mode=0755,size=64k");
-    mount(
-        Some("tmpfs"),
-        &link_of(place),
-        Some("tmpfs"),
-        flags,
-        options,
-    )?;
+    mount_tmpfs(&link_of(place), flags, "mode=0755,size=64k")?;
     let dev = root.tree.folder("dev")?;
     let mut tree = Tree::open(&link_of(&dev), Ownership::Ours)?;
-    let facts = |mode| Facts {
-        mode,
-        owner: Owner::ROOT,
-        mtime: 0,
-    };
     for name in DEVICES {
         let source = Path::new("/dev").join(name);
         if source.exists() {
-            tree.add_file(name, facts(0o666), (&mut io::empty(), 0))?;
+            tree.add_file(name, Facts::of_place(0o666), (&mut io::empty(), 0))?;
             let flags = MsFlags::MS_BIND;
             mount(
                 Some(&source),
@@ -301,17 +266,17 @@ fn add_devices(root: &Root, place: &OwnedFd) -> io::Result<()> {
         }
     }
     for (name, target) in DEVICE_LINKS {
-        tree.add_link(name, target, facts(0o777))?;
+        tree.add_link(name, target, Facts::of_place(0o777))?;
     }
-    tree.add_folder("pts", facts(0o755))?;
-    tree.add_folder("shm", facts(0o1777))?;
+    tree.add_folder("pts", Facts::of_place(0o755))?;
+    tree.add_folder("shm", Facts::of_place(0o1777))?;
     let safe = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
     let options = Some("newinstance,ptmxmode=0666,mode=0620");
     let pts = link_of(&dev).join("pts");
     mount(Some("devpts"), &pts, Some("devpts"), safe, options)?;
     let shm = link_of(&dev).join("shm");
     let safe = safe | MsFlags::MS_NODEV;
-    mount(Some("tmpfs"), &shm, Some("tmpfs"), safe, Some(SHM_OPTIONS))?;
+    mount_tmpfs(&shm, safe, SHM_OPTIONS)?;
     let flags = MsFlags::MS_REMOUNT
         | MsFlags::MS_BIND
         | MsFlags::MS_RDONLY

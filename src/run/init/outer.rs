@@ -2,7 +2,6 @@
 
 use fs_err::os::unix::fs::OpenOptionsExt;
 use std::io::Write;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command};
 
@@ -14,7 +13,7 @@ use rustix::process::{Signal, getpid, kill_process};
 
 use super::namespaces::Refused;
 use super::signals::{self, Signals};
-use super::{ALONE, ARGUMENT, INNER, WATCHED, namespaces, privileges, relay};
+use super::{ALONE, ARGUMENT, INNER, WATCHED, exit_code, namespaces, privileges, relay};
 use crate::run::error::RunError;
 use crate::run::spec::Spec;
 
@@ -92,10 +91,7 @@ fn ended(child: &mut Child) -> Result<Option<u8>, RunError> {
     let status = child
         .try_wait()
         .map_err(|error| RunError::setup("waiting for process 1", error))?;
-    Ok(status.map(|status| {
-        let code = status.code().or_else(|| Some(128 + status.signal()?));
-        code.and_then(|code| u8::try_from(code).ok()).unwrap_or(125)
-    }))
+    Ok(status.map(exit_code))
 }
 
 /// Whoever started us holds the lock as long as the container shall live.

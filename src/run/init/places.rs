@@ -8,7 +8,6 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use rustix::fs::{self as sys, FileType};
 
-use crate::layer::Owner;
 use crate::run::tree::{Facts, Ownership, Tree, names};
 
 /// More things than this are not mounted again to make room for one that is missing.
@@ -76,11 +75,7 @@ impl Root {
         if !self.fresh.contains(&sys::fstat(&existing)?.st_dev) {
             self.make_room(above, &existing)?;
         }
-        let facts = Facts {
-            mode: 0o755,
-            owner: Owner::ROOT,
-            mtime: 0,
-        };
+        let facts = Facts::of_place(0o755);
         match shape {
             Shape::Folder => self.tree.add_folder(path, facts)?,
             Shape::File => self.tree.add_file(path, facts, (&mut io::empty(), 0))?,
@@ -98,8 +93,7 @@ impl Root {
             ));
         }
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-        let options = Some("mode=0755,size=4m");
-        mount(Some("tmpfs"), &link_of(old), Some("tmpfs"), flags, options)?;
+        mount_tmpfs(&link_of(old), flags, "mode=0755,size=4m")?;
         if path.is_empty() {
             self.tree = Tree::open(&self.path, Ownership::Ours)?;
         }
@@ -120,9 +114,7 @@ impl Root {
                     sys::Mode::RUSR,
                 )?),
             }
-            let (from, to) = (link_of(old).join(&name), link_of(&new).join(&name));
-            let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
-            mount(Some(&from), &to, NOTHING, flags, NOTHING)?;
+            bind(&link_of(old).join(&name), &link_of(&new).join(&name))?;
         }
         self.fresh.push(sys::fstat(&new)?.st_dev);
         self.made.push(path.to_owned());
@@ -151,6 +143,18 @@ fn of_shape(handle: OwnedFd, shape: Shape) -> io::Result<OwnedFd> {
 /// A path of what a handle is open on, whatever its name.
 pub(super) fn link_of(handle: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", handle.as_raw_fd()))
+}
+
+/// Mounts what is at a path, and what is mounted below it, at another.
+pub(super) fn bind(source: &Path, place: &Path) -> io::Result<()> {
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+    Ok(mount(Some(source), place, NOTHING, flags, NOTHING)?)
+}
+
+/// Mounts an empty file system of the memory.
+pub(super) fn mount_tmpfs(place: &Path, flags: MsFlags, options: &str) -> io::Result<()> {
+    let kind = Some("tmpfs");
+    Ok(mount(kind, place, kind, flags, Some(options))?)
 }
 
 /// Takes rights from a mount. Those that it lacks already are locked in a user namespace, and

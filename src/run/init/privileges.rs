@@ -18,22 +18,6 @@ pub(super) fn die_with_parent() -> io::Result<()> {
     Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
 }
 
-/// Closes every descriptor but the standard streams: locks of ours, and what a careless parent
-/// left open.
-pub(super) fn close_inherited() -> io::Result<()> {
-    let mut numbers = Vec::new();
-    for entry in fs_err::read_dir("/proc/self/fd")? {
-        let name = entry?.file_name();
-        let number = name.to_str().and_then(|name| name.parse::<i32>().ok());
-        numbers.extend(number.filter(|number| *number > 2));
-    }
-    for number in numbers {
-        // One of them was the listing's own.
-        let _closed = nix::unistd::close(number);
-    }
-    Ok(())
-}
-
 /// Whether a terminal is among the standard streams.
 pub(super) fn has_terminal() -> bool {
     let (input, output, errors) = (

@@ -2,17 +2,16 @@
 //! table and network, and gives the program its file system, user and system calls.
 
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use nix::mount::{MsFlags, mount};
+use nix::mount::MsFlags;
 use serde_json::{Value, json};
 
-use super::places::restrict;
-use super::signals::unblocked;
-use super::{filter, leftovers, mounts, privileges, program};
-use crate::run::HOSTNAME;
+use super::launch::{assemble, spawn};
+use super::places::{mount_tmpfs, restrict};
+use super::{filter, leftovers, mounts, program};
+use crate::image::DEFAULT_PATH;
 use crate::run::error::RunError;
 use crate::run::spec::Spec;
 
@@ -23,19 +22,13 @@ const NUMBER: &str = "program";
 
 /// Writes a bundle where nobody else sees it and starts the runtime; yields its process id.
 pub(super) fn start(spec: &Spec, runtime: &Path) -> Result<u32, RunError> {
-    rustix::system::sethostname(HOSTNAME.as_bytes())
-        .map_err(|errno| RunError::setup("the host name", errno))?;
-    mounts::own_namespace()?;
-    let root = mounts::assemble(spec)?;
-    let found = program::find(&root.tree, spec)?;
+    let (_root, found) = assemble(spec)?;
     // Gone with this mount namespace: the environment in it reaches no disk.
     let bundle = spec.folder.join(BUNDLE);
     let setup = |what: &'static str| move |error| RunError::setup(what, error);
     fs_err::create_dir(&bundle).map_err(setup("the bundle's folder"))?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    let options = Some("mode=0700,size=16m");
-    mount(Some("tmpfs"), &bundle, Some("tmpfs"), flags, options)
-        .map_err(|errno| RunError::setup("the bundle's folder", errno))?;
+    mount_tmpfs(&bundle, flags, "mode=0700,size=16m").map_err(setup("the bundle's folder"))?;
     fs_err::create_dir(bundle.join(STATE)).map_err(setup("the runtime's state"))?;
     let config = config(spec, &found).to_string();
     fs_err::write(bundle.join("config.json"), config).map_err(setup("the bundle"))?;
@@ -49,15 +42,10 @@ pub(super) fn start(spec: &Spec, runtime: &Path) -> Result<u32, RunError> {
     };
     hidden.map_err(|error| RunError::setup("hiding control groups", error))?;
     let number = bundle.join(NUMBER);
-    let mut command = command(runtime, &bundle);
-    if !privileges::has_terminal() {
-        command.process_group(0);
-    }
-    let child = unblocked(|| command.spawn())
-        .flatten()
+    let id = spawn(&mut command(runtime, &bundle))
         .map_err(|error| RunError::setup(format!("starting {}", runtime.display()), error))?;
-    leftovers::end_with_program(number, child.id());
-    Ok(child.id())
+    leftovers::end_with_program(number, id);
+    Ok(id)
 }
 
 /// Whether the program was started: the runtime's exit code is its own otherwise.
@@ -85,10 +73,7 @@ fn command(runtime: &Path, bundle: &Path) -> Command {
         .arg(bundle)
         .arg("karisimbi")
         .env_clear()
-        .env(
-            "PATH",
-            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        );
+        .env("PATH", DEFAULT_PATH);
     command
 }
 
@@ -100,14 +85,7 @@ fn is_crun(runtime: &Path) -> bool {
 fn cover_control_groups() -> io::Result<()> {
     let groups = Path::new("/sys/fs/cgroup");
     if groups.is_dir() {
-        let options = Some("mode=0755,size=64k");
-        mount(
-            Some("tmpfs"),
-            groups,
-            Some("tmpfs"),
-            MsFlags::MS_RDONLY,
-            options,
-        )?;
+        mount_tmpfs(groups, MsFlags::MS_RDONLY, "mode=0755,size=64k")?;
     }
     Ok(())
 }

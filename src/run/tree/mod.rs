@@ -42,6 +42,17 @@ pub(crate) struct Facts {
     pub(crate) mtime: i64,
 }
 
+impl Facts {
+    /// Of a place that no layer has: root's, from 1970.
+    pub(crate) fn of_place(mode: u32) -> Self {
+        Self {
+            mode,
+            owner: Owner::ROOT,
+            mtime: 0,
+        }
+    }
+}
+
 /// The folder.
 pub(crate) struct Tree {
     root: OwnedFd,

@@ -9,11 +9,10 @@ use rustix::fs::{self as sys, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Tree;
+use crate::image::links::LINK_LIMIT;
 
 /// Folders inside folders; deeper ones only fill descriptors.
 pub(super) const MAX_DEPTH: usize = 200;
-/// Symbolic links that one path may go through, as in Linux.
-const MAX_LINKS: usize = 40;
 pub(super) const FOLDER: OFlags = OFlags::DIRECTORY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
@@ -69,7 +68,7 @@ impl Tree {
         open: impl Fn(&OwnedFd, &str) -> Result<OwnedFd, Errno>,
     ) -> io::Result<Option<OwnedFd>> {
         let mut path = path.trim_end_matches('/').to_owned();
-        for _ in 0..MAX_LINKS {
+        for _ in 0..LINK_LIMIT {
             let (parent, name) = split(&path);
             let folder = match self.walk(parent, Missing::Refuse) {
                 Ok(folder) => folder,
@@ -140,7 +139,7 @@ impl Tree {
                 }
                 Err(Errno::NOTDIR | Errno::LOOP) => {
                     links += 1;
-                    if links > MAX_LINKS {
+                    if links > LINK_LIMIT {
                         return Err(Errno::LOOP.into());
                     }
                     let target = link(&at.fd, &name)?;
