@@ -36,7 +36,7 @@ enum Contact {
 /// A server at one address.
 pub(super) struct Http<'a> {
     pub(super) endpoint: Endpoint<'a>,
-    process: Option<Process>,
+    pub(super) process: Option<Process>,
     contact: Contact,
     session: Option<HeaderValue>,
     version: Option<HeaderValue>,
@@ -60,9 +60,23 @@ impl<'a> Http<'a> {
         }
     }
 
-    /// The server's process, for the next transport.
-    pub(super) fn into_process(self) -> Option<Process> {
-        self.process
+    /// Ends the session; a server need not support it.
+    pub(super) fn close(&self) {
+        if self.session.is_none() {
+            return;
+        }
+        let to = (Method::DELETE, &self.endpoint.url);
+        let until = Instant::now() + FAREWELL;
+        let farewell = self.endpoint.send(to, self.session_headers(), None, until);
+        drop(self.endpoint.net.block_on(farewell));
+    }
+
+    /// What is said of a session outside of its requests.
+    fn session_headers(&self) -> HeaderMap {
+        let mut headers = accept(BOTH);
+        headers.extend(self.session.clone().map(|id| (SESSION, id)));
+        headers.extend(self.version.clone().map(|version| (VERSION, version)));
+        headers
     }
 
     fn headers(&self, request: &Outgoing) -> Result<HeaderMap, Failure> {
@@ -214,9 +228,7 @@ impl Transport for Http<'_> {
     }
 
     fn notify(&mut self, method: &str, wait: Wait) -> Result<(), Failure> {
-        let mut headers = accept(BOTH);
-        headers.extend(self.session.clone().map(|id| (SESSION, id)));
-        headers.extend(self.version.clone().map(|version| (VERSION, version)));
+        let headers = self.session_headers();
         let body = json!({"jsonrpc": "2.0", "method": method}).to_string();
         let until = wait.deadline();
         self.endpoint.net.block_on(async {
@@ -234,24 +246,6 @@ impl Transport for Http<'_> {
     fn restart(&mut self) -> Result<(), Failure> {
         // What ended before it listened was not ended by a request.
         Err(Failure::Ended)
-    }
-
-    fn process(&mut self) -> Option<&mut Process> {
-        self.process.as_mut()
-    }
-
-    /// Ends the session; a server need not support it.
-    fn close(&mut self) {
-        let Some(session) = self.session.take() else {
-            return;
-        };
-        let mut headers = accept(BOTH);
-        headers.insert(SESSION, session);
-        headers.extend(self.version.clone().map(|version| (VERSION, version)));
-        let to = (Method::DELETE, &self.endpoint.url);
-        let until = Instant::now() + FAREWELL;
-        let farewell = self.endpoint.send(to, headers, None, until);
-        drop(self.endpoint.net.block_on(farewell));
     }
 }
 

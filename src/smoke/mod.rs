@@ -92,7 +92,7 @@ fn over_stdio(
     let heard = match heard {
         Ok(heard) => heard,
         Err(trouble) => {
-            let mut scene = Scene::look(last, stdio.process());
+            let mut scene = Scene::look(last, Some(&mut stdio.process));
             scene.stdout = Some((stdio.bytes, stdio.messages));
             scene.noise = stdio.noise;
             scene.strays = stdio.strays;
@@ -155,9 +155,8 @@ fn over_http(
     let trouble = match heard {
         Ok(heard) => {
             http.close();
-            let end = http
-                .process()
-                .map(|process| process.stop(&mut std::thread::sleep));
+            let process = http.process.as_mut();
+            let end = process.map(|process| process.stop(&mut std::thread::sleep));
             let mut answered = answered(heard, "http", question)?;
             if end == Some(End::Killed) {
                 answered.notes.push("SIGTERM does not end it".to_owned());
@@ -166,15 +165,10 @@ fn over_http(
         }
         Err(trouble) => trouble,
     };
-    let scene = scene(last, http.process(), &endpoint);
+    let scene = scene(last, http.process.as_mut(), &endpoint);
     if address.way == Way::Auto && last == "initialize" && may_be_sse(&trouble) {
         let first = verdict(trouble, &scene, question);
-        return over_sse(
-            &endpoint,
-            http.into_process(),
-            question,
-            (started, Some(first)),
-        );
+        return over_sse(&endpoint, http.process, question, (started, Some(first)));
     }
     Err(verdict(trouble, &scene, question))
 }
@@ -222,15 +216,16 @@ fn over_sse(
         Ok(mut heard) => {
             let note = "HTTP+SSE is deprecated since 2025-03-26: Streamable HTTP takes its place";
             heard.notes.push(note.to_owned());
+            let process = sse.process.take();
             // The open stream would delay its end.
-            let process = sse.into_process();
+            drop(sse);
             if let Some(mut process) = process {
                 process.stop(&mut std::thread::sleep);
             }
             answered(heard, "sse", question)
         }
         Err(trouble) => {
-            let scene = scene(last, sse.process(), endpoint);
+            let scene = scene(last, sse.process.as_mut(), endpoint);
             Err(verdict(trouble, &scene, question))
         }
     }

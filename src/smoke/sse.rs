@@ -20,7 +20,7 @@ const MAX_WAITING: usize = 2 * MAX_MESSAGE;
 /// An open stream and the address for requests.
 pub(super) struct Sse<'a> {
     endpoint: Endpoint<'a>,
-    process: Option<Process>,
+    pub(super) process: Option<Process>,
     stream: Stream,
     post: Url,
 }
@@ -49,11 +49,6 @@ impl<'a> Sse<'a> {
             stream,
             post,
         })
-    }
-
-    /// The server's process; the stream is closed.
-    pub(super) fn into_process(self) -> Option<Process> {
-        self.process
     }
 
     /// Posts a message while the stream is read: a server may write the answer first.
@@ -178,10 +173,4 @@ impl Transport for Sse<'_> {
     fn restart(&mut self) -> Result<(), Failure> {
         Err(Failure::Ended)
     }
-
-    fn process(&mut self) -> Option<&mut Process> {
-        self.process.as_mut()
-    }
-
-    fn close(&mut self) {}
 }

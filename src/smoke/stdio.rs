@@ -42,7 +42,7 @@ impl Noise {
 pub(super) struct Stdio<'a> {
     starter: Starter<'a>,
     listener: Listener,
-    process: Process,
+    pub(super) process: Process,
     lines: Receiver<Line>,
     waiting: VecDeque<Message>,
     /// Bytes on standard output, over all starts.
@@ -214,12 +214,6 @@ impl Transport for Stdio<'_> {
         self.lines = lines;
         Ok(())
     }
-
-    fn process(&mut self) -> Option<&mut Process> {
-        Some(&mut self.process)
-    }
-
-    fn close(&mut self) {}
 }
 
 fn is_result(message: &Message) -> bool {
