@@ -4,12 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
 use super::endpoint::{EVENT_STREAM, Endpoint, QUOTED, accept, is_type, patiently};
 use super::events::{Events, TooLarge};
-use super::message::{MAX_MESSAGE, Message, parse, reply};
+use super::message::{MAX_MESSAGE, Message, notification, parse, reply};
 use super::process::Process;
 use super::revision::{Era, is_date};
 use super::transport::{Failure, Incoming, Outgoing, Transport, Wait};
@@ -167,7 +167,7 @@ impl<'a> Http<'a> {
     }
 
     async fn answer_request(&self, id: &Value, method: &str, request: &Outgoing, until: Instant) {
-        let body = reply(id, method).to_string().into_bytes();
+        let body = reply(id, method);
         if let Ok(headers) = self.headers(request) {
             // A server that refuses it will not send the answer that is waited for.
             drop(self.post(headers, body, until).await);
@@ -229,17 +229,14 @@ impl Transport for Http<'_> {
 
     fn notify(&mut self, method: &str, wait: Wait) -> Result<(), Failure> {
         let headers = self.session_headers();
-        let body = json!({"jsonrpc": "2.0", "method": method}).to_string();
+        let body = notification(method);
         let until = wait.deadline();
         self.endpoint.net.block_on(async {
-            let mut response = self.post(headers, body.into_bytes(), until).await?;
+            let response = self.post(headers, body, until).await?;
             if response.status().is_success() {
                 return Ok(());
             }
-            Err(Failure::Status {
-                status: response.status().as_u16(),
-                text: self.endpoint.quote(&mut response, until).await,
-            })
+            Err(self.endpoint.unexpected(response, until).await)
         })
     }
 
