@@ -23,12 +23,14 @@ mod tools;
 mod transport;
 mod verdict;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderValue;
 use serde_json::Value;
 
 use crate::net::authority;
+use crate::progress::Reporter;
 
 use dialogue::{Agreed, Dialogue, Trouble};
 use endpoint::Endpoint;
@@ -43,7 +45,7 @@ use verdict::{Scene, verdict};
 pub use error::{Evidence, SmokeError};
 pub use guard::{guard, guarded};
 pub use question::{
-    Address, Answered, Call, Called, Context, Named, NoisePolicy, Question, Server, Starter, Way,
+    Address, Answered, Call, Called, Named, NoisePolicy, Question, Server, Starter, Way,
 };
 pub use revision::Era;
 pub use secrets::Secrets;
@@ -61,24 +63,24 @@ struct Heard {
 /// How a dialogue ended, with the method that was sent last.
 type Outcome = (Result<Heard, Trouble>, &'static str);
 
-/// Asks a server for its tools, and ends it if it was started here.
+/// Asks a server for its tools, and ends it if it was started here. The reporter hears what the
+/// server logs, as details.
 ///
 /// # Errors
 /// SRV-NEEDS-CONFIG and SRV-UNAUTHORIZED with exit code 3, other SRV-* with 1, and NET-*.
 pub fn ask(
     server: Server<'_>,
     question: &Question,
-    context: &Context,
+    reporter: &Arc<dyn Reporter>,
 ) -> Result<Answered, SmokeError> {
     let listener = Listener {
-        reporter: context.reporter.clone(),
-        secrets: question.secrets.clone(),
+        reporter: Arc::clone(reporter),
+        secrets: Arc::clone(&question.secrets),
     };
-    let answered = match server {
-        Server::Stdio(starter) => over_stdio(starter, question, &listener)?,
-        Server::Http(address) => over_http(address, question, &listener)?,
-    };
-    Ok(answered)
+    match server {
+        Server::Stdio(starter) => over_stdio(starter, question, &listener),
+        Server::Http(address) => over_http(address, question, &listener),
+    }
 }
 
 fn over_stdio(
