@@ -54,15 +54,10 @@ impl Rebase {
         if self.locked {
             ground = ground.locked();
         }
-        let entry = base
-            .lock_key()
-            .and_then(|key| ground.lock.entry(&key).cloned());
-        if let Some(entry) = entry {
-            ground.with_packages_of(&entry);
-        }
         ground.session.credentials =
             settings::credential_places(global.authfile.as_deref(), &hosts, environment)?;
-        let bases = (&ground.options, &ground.lock);
+        let options = ground.options_of(&base);
+        let bases = (&options, &ground.lock);
         let line = with_context(&ground.session, |context| {
             let opened = Opened::open(&self.image, context)?;
             let rebased = pipeline::rebase(&opened, &base, bases, &ground.session)?;
