@@ -103,12 +103,7 @@ impl Run {
         let hosts = image.as_ref().and_then(host);
         let session = global.session(hosts.as_slice(), environment)?;
         let path = environment.path("PATH");
-        let context = run::Context {
-            store: &session.store,
-            reporter: session.reporter.as_ref(),
-            launcher: session.sandbox.launcher(),
-            path: path.as_deref().map(Path::as_os_str),
-        };
+        let context = context(&session, path.as_deref());
         with_context(&session, |sink| {
             let opened = if let Some(image) = &image {
                 Opened::open(image, sink)?
@@ -149,6 +144,16 @@ impl Run {
             },
             platform: self.source.one_platform()?,
         })
+    }
+}
+
+/// What running uses of a session.
+pub(super) fn context<'a>(session: &'a Session, path: Option<&'a Path>) -> run::Context<'a> {
+    run::Context {
+        store: &session.store,
+        reporter: session.reporter.as_ref(),
+        launcher: session.sandbox.launcher(),
+        path: path.map(Path::as_os_str),
     }
 }
 

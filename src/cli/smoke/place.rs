@@ -4,22 +4,21 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
 use url::Url;
 
 use super::super::Global;
-use super::super::run::{built, image_name};
+use super::super::run::{built, context, image_name};
 use super::super::session::{host, with_context};
 use super::{Network, Smoke, Transport, usage};
 use crate::error::AnyError;
 use crate::image::Image;
-use crate::net::{Reach, authority, shown_url};
+use crate::net::{Reach, is_loopback, shown_url};
 use crate::pipeline::{Request, Session};
 use crate::progress::{Reporter, Verb};
-use crate::reference::{Host, ImageName};
+use crate::reference::ImageName;
 use crate::run::{self, NetworkMode, Port};
 use crate::settings;
 use crate::settings::env::Environment;
@@ -148,9 +147,7 @@ impl Asked<'_> {
             None => "",
         };
         self.say(&url, reason);
-        let local = authority(&url)
-            .parse::<Host>()
-            .is_ok_and(|host| host.is_loopback());
+        let local = is_loopback(&url);
         if url.scheme() == "http" && !local {
             let text = "plain HTTP: anyone on the way can read and change this".to_owned();
             self.reporter.warn("SRV-NOTE", text);
@@ -233,12 +230,7 @@ impl Asked<'_> {
             ..run::Options::default()
         };
         let path = environment.path("PATH");
-        let context = run::Context {
-            store: &session.store,
-            reporter: session.reporter.as_ref(),
-            launcher: session.sandbox.launcher(),
-            path: path.as_deref().map(Path::as_os_str),
-        };
+        let context = context(session, path.as_deref());
         // It lives as long as its process; the one before has ended by then.
         let running = RefCell::new(None);
         let start = || {
