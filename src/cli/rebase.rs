@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::base::{BaseArgs, Ground};
-use super::session::{host, with_context};
+use super::session::{self, host, with_context};
 use super::{Global, Outcome, output};
 use crate::base::BaseName;
 use crate::pipeline;
@@ -88,18 +88,14 @@ impl Rebase {
             }),
             _ => None,
         };
-        let parsed = Destinations::parse(&Wanted {
+        session::destinations(&Wanted {
             tags: &self.tags,
             outputs: &self.outputs,
             push: if self.push { Push::Yes } else { Push::No },
             image: home.as_ref(),
             project: environment.text("KARISIMBI_REPO"),
             platforms,
-        })?;
-        if parsed.use_stdout() && output::stdout_is_terminal() {
-            return Err(SettingsError::ArchiveOnTerminal);
-        }
-        Ok(parsed)
+        })
     }
 
     /// The image's own tag.
