@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{fail, run, shown};
+use crate::support::{fail, free_port, run, shown};
 use rig::{Rig, Way};
 
 #[test]
@@ -259,11 +259,6 @@ fn ports_are_carried_and_nothing_else() {
         assert_eq!(host, "dial \"from outside\\n\"\n", "{way:?}");
         answering.join().expect("an answer");
     }
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 fn said_by(port: u16) -> String {
