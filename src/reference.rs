@@ -254,6 +254,17 @@ impl FromStr for Repository {
     }
 }
 
+/// `HOST/PROJECT[/…]`, behind which names of images are put, without slashes at its end.
+///
+/// # Errors
+/// When no name behind it makes a repository.
+pub fn project(text: &str) -> Result<String, InvalidName> {
+    let project = text.trim_end_matches('/');
+    // Only HOST/PROJECT/NAME is a name: a project alone is checked with one.
+    format!("{project}/name").parse::<Repository>()?;
+    Ok(project.to_owned())
+}
+
 impl FromStr for Reference {
     type Err = InvalidName;
 

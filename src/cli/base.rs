@@ -133,13 +133,27 @@ impl Ground {
         Ok(pipeline::with_bases(&self.session, &self.options, action)?)
     }
 
-    /// The settings with the `os_packages` of an entry, where the folder names none.
-    pub(super) fn with_packages_of(&mut self, base: &LockedBase) {
-        if let LockedBase::Deb(deb) = base
-            && self.options.os_packages.is_empty()
+    /// As [`Ground::with`], with the settings of one name.
+    fn with_options_of<T>(
+        &self,
+        name: &BaseName,
+        action: impl FnOnce(&PinContext<'_>) -> Result<T, PipelineError>,
+    ) -> Result<T, AnyError> {
+        let options = self.options_of(name);
+        Ok(pipeline::with_bases(&self.session, &options, action)?)
+    }
+
+    /// The settings with the `os_packages` that the lock has for a name, where the folder names
+    /// none.
+    pub(super) fn options_of(&self, name: &BaseName) -> BaseOptions {
+        let mut options = self.options.clone();
+        let entry = name.lock_key().and_then(|key| self.lock.entry(&key));
+        if let Some(LockedBase::Deb(deb)) = entry
+            && options.os_packages.is_empty()
         {
-            self.options.os_packages.clone_from(&deb.os_packages);
+            options.os_packages.clone_from(&deb.os_packages);
         }
+        options
     }
 
     /// The lock as it is on the disk now.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::session::with_context;
+use super::session::{self, with_context};
 use super::source::{self, SourceArgs};
 use super::{Global, Outcome, output};
 use crate::error::AnyError;
@@ -156,11 +156,7 @@ impl Build {
             project: environment.text("KARISIMBI_REPO"),
             platforms: request.platforms.len(),
         };
-        let parsed = Destinations::parse(&wanted)?;
-        if parsed.use_stdout() && output::stdout_is_terminal() {
-            return Err(SettingsError::ArchiveOnTerminal);
-        }
-        Ok(parsed)
+        session::destinations(&wanted)
     }
 
     fn build(

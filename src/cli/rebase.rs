@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::base::{BaseArgs, Ground};
-use super::session::{host, with_context};
+use super::session::{self, host, with_context};
 use super::{Global, Outcome, output};
 use crate::base::BaseName;
 use crate::pipeline;
@@ -54,15 +54,10 @@ impl Rebase {
         if self.locked {
             ground = ground.locked();
         }
-        let entry = base
-            .lock_key()
-            .and_then(|key| ground.lock.entry(&key).cloned());
-        if let Some(entry) = entry {
-            ground.with_packages_of(&entry);
-        }
         ground.session.credentials =
             settings::credential_places(global.authfile.as_deref(), &hosts, environment)?;
-        let bases = (&ground.options, &ground.lock);
+        let options = ground.options_of(&base);
+        let bases = (&options, &ground.lock);
         let line = with_context(&ground.session, |context| {
             let opened = Opened::open(&self.image, context)?;
             let rebased = pipeline::rebase(&opened, &base, bases, &ground.session)?;
@@ -93,18 +88,14 @@ impl Rebase {
             }),
             _ => None,
         };
-        let parsed = Destinations::parse(&Wanted {
+        session::destinations(&Wanted {
             tags: &self.tags,
             outputs: &self.outputs,
             push: if self.push { Push::Yes } else { Push::No },
             image: home.as_ref(),
             project: environment.text("KARISIMBI_REPO"),
             platforms,
-        })?;
-        if parsed.use_stdout() && output::stdout_is_terminal() {
-            return Err(SettingsError::ArchiveOnTerminal);
-        }
-        Ok(parsed)
+        })
     }
 
     /// The image's own tag.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, Command};
 
 use super::session::{host, with_context};
 use super::source::SourceArgs;
@@ -103,12 +103,7 @@ impl Run {
         let hosts = image.as_ref().and_then(host);
         let session = global.session(hosts.as_slice(), environment)?;
         let path = environment.path("PATH");
-        let context = run::Context {
-            store: &session.store,
-            reporter: session.reporter.as_ref(),
-            launcher: session.sandbox.launcher(),
-            path: path.as_deref().map(Path::as_os_str),
-        };
+        let context = context(&session, path.as_deref());
         with_context(&session, |sink| {
             let opened = if let Some(image) = &image {
                 Opened::open(image, sink)?
@@ -149,6 +144,16 @@ impl Run {
             },
             platform: self.source.one_platform()?,
         })
+    }
+}
+
+/// What running uses of a session.
+pub(super) fn context<'a>(session: &'a Session, path: Option<&'a Path>) -> run::Context<'a> {
+    run::Context {
+        store: &session.store,
+        reporter: session.reporter.as_ref(),
+        launcher: session.sandbox.launcher(),
+        path: path.map(Path::as_os_str),
     }
 }
 
@@ -195,19 +200,18 @@ pub(super) fn with_volumes(args: Vec<OsString>) -> Vec<OsString> {
 
 /// Where the arguments say `run`, when that is their command.
 pub(super) fn command_position(args: &[OsString]) -> Option<usize> {
-    let with_value = [
-        "--progress",
-        "--cache-dir",
-        "--ca-file",
-        "--authfile",
-        "--threads",
-    ];
+    let options = Global::augment_args(Command::new("karisimbi"));
+    let with_value: Vec<String> = options
+        .get_arguments()
+        .filter(|option| option.get_action().takes_values())
+        .filter_map(|option| Some(format!("--{}", option.get_long()?)))
+        .collect();
     let mut index = 1;
     loop {
         let arg = args.get(index)?.to_str()?;
         match arg {
             "run" => return Some(index),
-            arg if with_value.contains(&arg) => index += 2,
+            arg if with_value.iter().any(|option| option == arg) => index += 2,
             arg if arg.starts_with('-') => index += 1,
             _ => return None,
         }

@@ -12,8 +12,9 @@ use crate::pipeline::Session;
 use crate::progress::Reporter;
 use crate::reference::{Host, ImageName};
 use crate::sandbox::{Launcher, Sandbox};
-use crate::settings;
+use crate::settings::destinations::{Destinations, Wanted};
 use crate::settings::env::Environment;
+use crate::settings::{self, SettingsError};
 use crate::sink;
 use crate::store::Store;
 
@@ -69,6 +70,15 @@ impl Global {
         session.sandbox = Sandbox::new(launcher, policy);
         Ok(session)
     }
+}
+
+/// Checks what was asked for; an archive is not written to a terminal.
+pub(super) fn destinations(wanted: &Wanted<'_>) -> Result<Destinations, SettingsError> {
+    let parsed = Destinations::parse(wanted)?;
+    if parsed.use_stdout() && output::stdout_is_terminal() {
+        return Err(SettingsError::ArchiveOnTerminal);
+    }
+    Ok(parsed)
 }
 
 /// The registry of an image's name, if it is in one.

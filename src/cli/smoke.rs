@@ -12,14 +12,13 @@ use serde_json::Value;
 use super::output::Format;
 use super::source::{SourceArgs, write_whole};
 use super::{Global, Outcome, output};
+use crate::deployment::{DEPLOYMENT_YAML, KARISIMBI_YAML};
 use crate::error::AnyError;
 use crate::net::{Net, Patience, Reach};
 use crate::progress::{Reporter, Verb, counted};
 use crate::settings;
 use crate::settings::env::Environment;
-use crate::smoke::{
-    self, Answered, Call, Context, Declared, NoisePolicy, Question, Secrets, SmokeError,
-};
+use crate::smoke::{self, Answered, Call, Declared, NoisePolicy, Question, Secrets, SmokeError};
 
 use place::Place;
 
@@ -137,14 +136,11 @@ impl Smoke {
                 None => self.accept.then_some(0),
             },
         };
-        let context = Context {
-            reporter: Arc::clone(&reporter),
-        };
         let asked = place::Asked {
             smoke: self,
             variables: &variables,
             question: &question,
-            context: &context,
+            reporter: &reporter,
         };
         let answered = asked.at(&place, global, environment)?;
         for note in &answered.notes {
@@ -158,28 +154,23 @@ impl Smoke {
 
     /// Pairs of a tool and its arguments.
     fn calls(&self) -> Result<Vec<Call>, AnyError> {
-        let call = |pair: &[String]| match pair {
-            [tool, json] => match serde_json::from_str(json) {
-                Ok(arguments @ Value::Object(_)) => Ok(Call {
-                    tool: tool.clone(),
-                    arguments,
-                }),
-                Ok(_) => Err(usage(
-                    format!("--call {tool}: the arguments are no JSON object"),
-                    "write them as --call TOOL '{\"name\": \"value\"}'",
-                )),
-                Err(error) => Err(usage(
-                    format!("--call {tool}: the arguments are no JSON: {error}"),
-                    "write them as --call TOOL '{\"name\": \"value\"}'",
-                )),
-            },
-            // clap hands out pairs.
-            _ => Ok(Call {
-                tool: String::new(),
-                arguments: Value::Null,
-            }),
+        let call = |[tool, json]: &[String; 2]| {
+            let problem = match serde_json::from_str(json) {
+                Ok(arguments @ Value::Object(_)) => {
+                    let tool = tool.clone();
+                    return Ok(Call { tool, arguments });
+                }
+                Ok(_) => "no JSON object".to_owned(),
+                Err(error) => format!("no JSON: {error}"),
+            };
+            Err(usage(
+                format!("--call {tool}: the arguments are {problem}"),
+                "write them as --call TOOL '{\"name\": \"value\"}'",
+            ))
         };
-        self.call.chunks(2).map(call).collect()
+        // clap hands out pairs.
+        let (pairs, _) = self.call.as_chunks();
+        pairs.iter().map(call).collect()
     }
 
     /// `--tools`, else tools.json beside a local deployment.yaml.
@@ -187,7 +178,7 @@ impl Smoke {
         let beside = || match place {
             Place::Source(what) => {
                 let folder = Path::new(what);
-                let ours = ["deployment.yaml", "karisimbi.yaml"];
+                let ours = [DEPLOYMENT_YAML, KARISIMBI_YAML];
                 let ours = ours.iter().any(|name| folder.join(name).is_file());
                 let file = folder.join("tools.json");
                 (ours && (self.accept || file.is_file())).then_some(file)

@@ -179,12 +179,7 @@ pub(super) fn package(text: &str) -> Result<String, Rule> {
 
 /// `HOST/PROJECT[/…]` of a registry.
 pub(super) fn registry_project(text: &str) -> Result<String, Rule> {
-    let project = word(text)?.trim_end_matches('/').to_owned();
-    // Only HOST/PROJECT/NAME is a name: a project alone is checked with one.
-    match format!("{project}/name").parse::<crate::reference::Repository>() {
-        Ok(_) => Ok(project),
-        Err(error) => Err(error.to_string()),
-    }
+    crate::reference::project(&word(text)?).map_err(|error| error.to_string())
 }
 
 /// A branch or tag (git-check-ref-format).

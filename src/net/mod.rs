@@ -188,10 +188,9 @@ impl Net {
         if self.reach == Reach::Offline {
             return Err(NetError::Offline { host });
         }
-        let loopback = host.parse::<Host>().is_ok_and(|host| host.is_loopback());
         match url.scheme() {
             "https" => Ok(()),
-            "http" if loopback => Ok(()),
+            "http" if is_loopback(url) => Ok(()),
             _ => Err(NetError::NotEncrypted { host }),
         }
     }
@@ -281,6 +280,12 @@ pub(crate) fn authority(url: &Url) -> String {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
     }
+}
+
+/// Whether an address is this machine's.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    let host = authority(url).parse::<Host>();
+    host.is_ok_and(|host| host.is_loopback())
 }
 
 fn proxies(settings: &Proxies) -> Result<Vec<Proxy>, NetError> {

@@ -16,7 +16,7 @@ use super::failure::Failure;
 use super::scopes::Scopes;
 use super::token::{self, Header, Issuer, Token};
 use super::wire::Wire;
-use crate::net::{NetError, authority, plain_words};
+use crate::net::{NetError, is_loopback, plain_words};
 use crate::reference::{Host, Repository};
 
 /// One login at one host.
@@ -300,12 +300,9 @@ impl Account {
             why,
         };
         let realm = Url::parse(text).map_err(|_syntax| refuse("no address"))?;
-        let loopback = authority(&realm)
-            .parse::<Host>()
-            .is_ok_and(|host| host.is_loopback());
         match realm.scheme() {
             "https" => Ok(realm),
-            "http" if loopback && home.scheme() == "http" => Ok(realm),
+            "http" if is_loopback(&realm) && home.scheme() == "http" => Ok(realm),
             _ => Err(refuse("not encrypted")),
         }
     }

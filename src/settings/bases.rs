@@ -8,7 +8,7 @@ use crate::base::lock_file::{BASES_LOCK, LockPlace};
 use crate::base::{BaseName, BaseOptions, Flavour, Locking, ShortName};
 use crate::deployment::{self, Deployment, Found};
 use crate::error::AnyError;
-use crate::reference::Repository;
+use crate::reference::project;
 use crate::source::scrub;
 
 use super::SettingsError;
@@ -86,7 +86,10 @@ impl ChosenBases {
         Ok(Self {
             flavour,
             options: BaseOptions {
-                registry: registry.map(|text| project(&text)).transpose()?,
+                registry: registry
+                    .map(|text| project(&text))
+                    .transpose()
+                    .map_err(|source| SettingsError::BaseRegistry { source })?,
                 names: names(&keys.names)?,
                 mirrors: mirrors(mirror, keyrings),
                 os_packages: keys.os_packages,
@@ -139,14 +142,6 @@ fn mirrors(mirror: Option<String>, keyring: Option<PathBuf>) -> Mirrors {
         keyrings: keyring.into_iter().collect(),
         ..Mirrors::default()
     }
-}
-
-fn project(text: &str) -> Result<String, SettingsError> {
-    let project = text.trim_end_matches('/').to_owned();
-    // Only HOST/PROJECT/NAME is a name: a project alone is checked with one.
-    let checked: Result<Repository, _> = format!("{project}/name").parse();
-    checked.map_err(|source| SettingsError::BaseRegistry { source })?;
-    Ok(project)
 }
 
 fn names(table: &BTreeMap<String, String>) -> Result<BTreeMap<ShortName, BaseName>, AnyError> {

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::reference::{Host, ImageName, Reference, Repository, Tag};
+use crate::reference::{self, Host, ImageName, Reference, Repository, Tag};
 
 use super::SettingsError;
 
@@ -220,10 +220,8 @@ fn home(wanted: &Wanted<'_>) -> Result<Home, SettingsError> {
     match (wanted.image, wanted.project) {
         (Some(image), _) => Ok(Home::Image(image.clone())),
         (None, Some(project)) => {
-            let project = project.trim_end_matches('/').to_owned();
-            // Only HOST/PROJECT/NAME is a name: a project alone is checked with one.
-            let checked: Result<Repository, _> = format!("{project}/name").parse();
-            checked.map_err(|source| SettingsError::Project { source })?;
+            let project = reference::project(project);
+            let project = project.map_err(|source| SettingsError::Project { source })?;
             Ok(Home::Project(project))
         }
         (None, None) => Ok(Home::Nowhere),

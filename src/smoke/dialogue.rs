@@ -62,13 +62,12 @@ enum Speech {
 enum Discovered {
     Modern(Agreed),
     /// `initialize` with this version; the id of a `server/discover` that may still be answered.
-    Legacy(&'static str, Option<u64>),
-    LegacyVersion(String),
+    Legacy(String, Option<u64>),
 }
 
 /// A dialogue with one server.
 pub(super) struct Dialogue<'t> {
-    pub(super) transport: &'t mut dyn Transport,
+    transport: &'t mut dyn Transport,
     timeout: Duration,
     first: Instant,
     next: u64,
@@ -97,8 +96,7 @@ impl<'t> Dialogue<'t> {
     pub(super) fn negotiate(&mut self) -> Result<Agreed, Trouble> {
         let (version, earlier) = match self.discover(Introduction::new(MODERN))? {
             Discovered::Modern(agreed) => return Ok(agreed),
-            Discovered::Legacy(version, earlier) => (version.to_owned(), earlier),
-            Discovered::LegacyVersion(version) => (version, None),
+            Discovered::Legacy(version, earlier) => (version, earlier),
         };
         self.initialize(&version, earlier)
     }
@@ -121,11 +119,11 @@ impl<'t> Dialogue<'t> {
             };
             match correction(&error, &me) {
                 Correction::Modern(corrected) => me = corrected,
-                Correction::Legacy(version) => return Ok(Discovered::LegacyVersion(version)),
+                Correction::Legacy(version) => return Ok(Discovered::Legacy(version, None)),
                 Correction::None if is_modern(&error) => return Err(Trouble::Refused(error)),
                 // A server that spoke of versions is modern: it is never fallen back from.
                 Correction::None if refused.is_some() => return Err(Trouble::Refused(error)),
-                Correction::None => return Ok(Discovered::Legacy(LEGACY, None)),
+                Correction::None => return Ok(legacy(None)),
             }
             refused = Some(error);
         }
@@ -138,14 +136,12 @@ impl<'t> Dialogue<'t> {
     /// Silence and refusals mean a legacy server; an end means one that did not like the question.
     fn fall_back(&mut self, failure: Failure, id: u64) -> Result<Discovered, Trouble> {
         match failure {
-            Failure::Silent if Instant::now() < self.first => {
-                Ok(Discovered::Legacy(LEGACY, Some(id)))
-            }
+            Failure::Silent if Instant::now() < self.first => Ok(legacy(Some(id))),
             Failure::Ended => {
                 self.transport.restart()?;
-                Ok(Discovered::Legacy(LEGACY, None))
+                Ok(legacy(None))
             }
-            Failure::Status { .. } | Failure::Broken(_) => Ok(Discovered::Legacy(LEGACY, None)),
+            Failure::Status { .. } | Failure::Broken(_) => Ok(legacy(None)),
             other => Err(other.into()),
         }
     }
@@ -154,7 +150,7 @@ impl<'t> Dialogue<'t> {
         complete(result)?;
         let version = match best(&result["supportedVersions"]) {
             Some(Best::Modern(version)) => version,
-            Some(Best::Legacy(version)) => return Ok(Discovered::LegacyVersion(version)),
+            Some(Best::Legacy(version)) => return Ok(Discovered::Legacy(version, None)),
             None => {
                 let text = "the answer to server/discover names no supportedVersions".to_owned();
                 return Err(Trouble::Broken(text));
@@ -216,7 +212,7 @@ impl<'t> Dialogue<'t> {
     ) -> Result<Agreed, Trouble> {
         match discover(self)? {
             Discovered::Modern(agreed) => Ok(agreed),
-            Discovered::Legacy(..) | Discovered::LegacyVersion(_) => Err(Trouble::Broken(
+            Discovered::Legacy(..) => Err(Trouble::Broken(
                 "the server refuses both server/discover and initialize".to_owned(),
             )),
         }
@@ -326,6 +322,11 @@ impl<'t> Dialogue<'t> {
         self.last = method;
         self.transport.request(&request, wait)
     }
+}
+
+/// Nothing was said of versions.
+fn legacy(earlier: Option<u64>) -> Discovered {
+    Discovered::Legacy(LEGACY.to_owned(), earlier)
 }
 
 /// What to change after an error.

@@ -4,8 +4,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
-    HeaderValue, LOCATION,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION,
 };
 use reqwest::{Method, Response, StatusCode};
 use tokio::time::timeout_at;
@@ -80,8 +79,16 @@ impl Endpoint<'_> {
         Ok(body)
     }
 
+    /// An answer that is none, with what it says.
+    pub(super) async fn unexpected(&self, mut response: Response, until: Instant) -> Failure {
+        Failure::Status {
+            status: response.status().as_u16(),
+            text: self.quote(&mut response, until).await,
+        }
+    }
+
     /// The first bytes of a body that says why.
-    pub(super) async fn quote(&self, response: &mut Response, until: Instant) -> String {
+    async fn quote(&self, response: &mut Response, until: Instant) -> String {
         let mut quoted = Vec::new();
         // What is lost of a quotation is no failure of its own.
         while let Ok(Some(chunk)) = self.chunk(response, until).await {
@@ -153,8 +160,7 @@ pub(super) fn accept(types: &'static str) -> HeaderMap {
 
 /// Whether an answer is of this media type, whatever its parameters.
 pub(super) fn is_type(response: &Response, wanted: &str) -> bool {
-    let name = HeaderName::from_static("content-type");
-    let text = header_text(response.headers(), name.as_str());
+    let text = header_text(response.headers(), CONTENT_TYPE.as_str());
     let essence = text.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case(wanted)
 }

@@ -8,6 +8,7 @@ use std::process::Command;
 use super::tools::Drift;
 use crate::error::{AnyError, Coded, Exit};
 use crate::net::NetError;
+use crate::progress::counted;
 
 /// What was seen of a server that did not answer: lines of their own after a message, fit to be
 /// shown.
@@ -40,12 +41,8 @@ impl fmt::Display for Evidence {
             write!(f, "; it ended with {end}")?;
         }
         if self.strays > 0 {
-            let answers = if self.strays == 1 {
-                "answer"
-            } else {
-                "answers"
-            };
-            write!(f, "; {} {answers} with the id of no request", self.strays)?;
+            let answers = counted(self.strays, "answer");
+            write!(f, "; {answers} with the id of no request")?;
         }
         let Some(log) = &self.log else {
             return Ok(());

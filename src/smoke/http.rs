@@ -4,12 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
 use super::endpoint::{EVENT_STREAM, Endpoint, QUOTED, accept, is_type, patiently};
 use super::events::{Events, TooLarge};
-use super::message::{MAX_MESSAGE, Message, parse, reply};
+use super::message::{MAX_MESSAGE, Message, notification, parse, reply};
 use super::process::Process;
 use super::revision::{Era, is_date};
 use super::transport::{Failure, Incoming, Outgoing, Transport, Wait};
@@ -36,7 +36,7 @@ enum Contact {
 /// A server at one address.
 pub(super) struct Http<'a> {
     pub(super) endpoint: Endpoint<'a>,
-    process: Option<Process>,
+    pub(super) process: Option<Process>,
     contact: Contact,
     session: Option<HeaderValue>,
     version: Option<HeaderValue>,
@@ -60,9 +60,23 @@ impl<'a> Http<'a> {
         }
     }
 
-    /// The server's process, for the next transport.
-    pub(super) fn into_process(self) -> Option<Process> {
-        self.process
+    /// Ends the session; a server need not support it.
+    pub(super) fn close(&self) {
+        if self.session.is_none() {
+            return;
+        }
+        let to = (Method::DELETE, &self.endpoint.url);
+        let until = Instant::now() + FAREWELL;
+        let farewell = self.endpoint.send(to, self.session_headers(), None, until);
+        drop(self.endpoint.net.block_on(farewell));
+    }
+
+    /// What is said of a session outside of its requests.
+    fn session_headers(&self) -> HeaderMap {
+        let mut headers = accept(BOTH);
+        headers.extend(self.session.clone().map(|id| (SESSION, id)));
+        headers.extend(self.version.clone().map(|version| (VERSION, version)));
+        headers
     }
 
     fn headers(&self, request: &Outgoing) -> Result<HeaderMap, Failure> {
@@ -153,7 +167,7 @@ impl<'a> Http<'a> {
     }
 
     async fn answer_request(&self, id: &Value, method: &str, request: &Outgoing, until: Instant) {
-        let body = reply(id, method).to_string().into_bytes();
+        let body = reply(id, method);
         if let Ok(headers) = self.headers(request) {
             // A server that refuses it will not send the answer that is waited for.
             drop(self.post(headers, body, until).await);
@@ -214,44 +228,21 @@ impl Transport for Http<'_> {
     }
 
     fn notify(&mut self, method: &str, wait: Wait) -> Result<(), Failure> {
-        let mut headers = accept(BOTH);
-        headers.extend(self.session.clone().map(|id| (SESSION, id)));
-        headers.extend(self.version.clone().map(|version| (VERSION, version)));
-        let body = json!({"jsonrpc": "2.0", "method": method}).to_string();
+        let headers = self.session_headers();
+        let body = notification(method);
         let until = wait.deadline();
         self.endpoint.net.block_on(async {
-            let mut response = self.post(headers, body.into_bytes(), until).await?;
+            let response = self.post(headers, body, until).await?;
             if response.status().is_success() {
                 return Ok(());
             }
-            Err(Failure::Status {
-                status: response.status().as_u16(),
-                text: self.endpoint.quote(&mut response, until).await,
-            })
+            Err(self.endpoint.unexpected(response, until).await)
         })
     }
 
     fn restart(&mut self) -> Result<(), Failure> {
         // What ended before it listened was not ended by a request.
         Err(Failure::Ended)
-    }
-
-    fn process(&mut self) -> Option<&mut Process> {
-        self.process.as_mut()
-    }
-
-    /// Ends the session; a server need not support it.
-    fn close(&mut self) {
-        let Some(session) = self.session.take() else {
-            return;
-        };
-        let mut headers = accept(BOTH);
-        headers.insert(SESSION, session);
-        headers.extend(self.version.clone().map(|version| (VERSION, version)));
-        let to = (Method::DELETE, &self.endpoint.url);
-        let until = Instant::now() + FAREWELL;
-        let farewell = self.endpoint.send(to, headers, None, until);
-        drop(self.endpoint.net.block_on(farewell));
     }
 }
 

@@ -118,17 +118,24 @@ fn rpc_error(mut error: Map<String, Value>) -> RpcError {
     }
 }
 
+/// A notification of ours.
+pub(super) fn notification(method: &str) -> Vec<u8> {
+    let message = json!({"jsonrpc": "2.0", "method": method});
+    message.to_string().into_bytes()
+}
+
 /// What we say to a request of the server: `ping` is answered, all else is nothing that we
 /// declared.
-pub(super) fn reply(id: &Value, method: &str) -> Value {
-    match method {
+pub(super) fn reply(id: &Value, method: &str) -> Vec<u8> {
+    let message = match method {
         "ping" => json!({"jsonrpc": "2.0", "id": id, "result": {}}),
         _ => json!({
             "jsonrpc": "2.0",
             "id": id,
             "error": {"code": -32601, "message": format!("karisimbi smoke does not offer {method}")},
         }),
-    }
+    };
+    message.to_string().into_bytes()
 }
 
 #[cfg(test)]

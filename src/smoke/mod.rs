@@ -23,12 +23,14 @@ mod tools;
 mod transport;
 mod verdict;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderValue;
 use serde_json::Value;
 
 use crate::net::authority;
+use crate::progress::Reporter;
 
 use dialogue::{Agreed, Dialogue, Trouble};
 use endpoint::Endpoint;
@@ -43,7 +45,7 @@ use verdict::{Scene, verdict};
 pub use error::{Evidence, SmokeError};
 pub use guard::{guard, guarded};
 pub use question::{
-    Address, Answered, Call, Called, Context, Named, NoisePolicy, Question, Server, Starter, Way,
+    Address, Answered, Call, Called, Named, NoisePolicy, Question, Server, Starter, Way,
 };
 pub use revision::Era;
 pub use secrets::Secrets;
@@ -61,24 +63,24 @@ struct Heard {
 /// How a dialogue ended, with the method that was sent last.
 type Outcome = (Result<Heard, Trouble>, &'static str);
 
-/// Asks a server for its tools, and ends it if it was started here.
+/// Asks a server for its tools, and ends it if it was started here. The reporter hears what the
+/// server logs, as details.
 ///
 /// # Errors
 /// SRV-NEEDS-CONFIG and SRV-UNAUTHORIZED with exit code 3, other SRV-* with 1, and NET-*.
 pub fn ask(
     server: Server<'_>,
     question: &Question,
-    context: &Context,
+    reporter: &Arc<dyn Reporter>,
 ) -> Result<Answered, SmokeError> {
     let listener = Listener {
-        reporter: context.reporter.clone(),
-        secrets: question.secrets.clone(),
+        reporter: Arc::clone(reporter),
+        secrets: Arc::clone(&question.secrets),
     };
-    let answered = match server {
-        Server::Stdio(starter) => over_stdio(starter, question, &listener)?,
-        Server::Http(address) => over_http(address, question, &listener)?,
-    };
-    Ok(answered)
+    match server {
+        Server::Stdio(starter) => over_stdio(starter, question, &listener),
+        Server::Http(address) => over_http(address, question, &listener),
+    }
 }
 
 fn over_stdio(
@@ -92,7 +94,7 @@ fn over_stdio(
     let heard = match heard {
         Ok(heard) => heard,
         Err(trouble) => {
-            let mut scene = Scene::look(last, stdio.process());
+            let mut scene = Scene::look(last, Some(&mut stdio.process));
             scene.stdout = Some((stdio.bytes, stdio.messages));
             scene.noise = stdio.noise;
             scene.strays = stdio.strays;
@@ -155,9 +157,8 @@ fn over_http(
     let trouble = match heard {
         Ok(heard) => {
             http.close();
-            let end = http
-                .process()
-                .map(|process| process.stop(&mut std::thread::sleep));
+            let process = http.process.as_mut();
+            let end = process.map(|process| process.stop(&mut std::thread::sleep));
             let mut answered = answered(heard, "http", question)?;
             if end == Some(End::Killed) {
                 answered.notes.push("SIGTERM does not end it".to_owned());
@@ -166,15 +167,10 @@ fn over_http(
         }
         Err(trouble) => trouble,
     };
-    let scene = scene(last, http.process(), &endpoint);
+    let scene = scene(last, http.process.as_mut(), &endpoint);
     if address.way == Way::Auto && last == "initialize" && may_be_sse(&trouble) {
         let first = verdict(trouble, &scene, question);
-        return over_sse(
-            &endpoint,
-            http.into_process(),
-            question,
-            (started, Some(first)),
-        );
+        return over_sse(&endpoint, http.process, question, (started, Some(first)));
     }
     Err(verdict(trouble, &scene, question))
 }
@@ -222,15 +218,16 @@ fn over_sse(
         Ok(mut heard) => {
             let note = "HTTP+SSE is deprecated since 2025-03-26: Streamable HTTP takes its place";
             heard.notes.push(note.to_owned());
+            let process = sse.process.take();
             // The open stream would delay its end.
-            let process = sse.into_process();
+            drop(sse);
             if let Some(mut process) = process {
                 process.stop(&mut std::thread::sleep);
             }
             answered(heard, "sse", question)
         }
         Err(trouble) => {
-            let scene = scene(last, sse.process(), endpoint);
+            let scene = scene(last, sse.process.as_mut(), endpoint);
             Err(verdict(trouble, &scene, question))
         }
     }

@@ -14,7 +14,6 @@ use super::tools::Tool;
 use crate::digest::Digest;
 use crate::error::AnyError;
 use crate::net::Net;
-use crate::progress::Reporter;
 
 /// Makes the command of a server, anew for each start.
 pub type Starter<'a> = &'a dyn Fn() -> Result<Command, AnyError>;
@@ -88,13 +87,6 @@ pub enum NoisePolicy {
     Warn,
 }
 
-/// Who hears of the progress.
-#[derive(Clone)]
-pub struct Context {
-    /// Hears what the server logs, as details.
-    pub reporter: Arc<dyn Reporter>,
-}
-
 /// What a server answered.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -154,11 +146,5 @@ impl std::fmt::Debug for Address<'_> {
             .field("url", &self.url.as_str())
             .field("way", &self.way)
             .finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for Context {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").finish_non_exhaustive()
     }
 }

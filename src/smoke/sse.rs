@@ -5,12 +5,11 @@ use std::time::Instant;
 
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Response};
-use serde_json::json;
 use url::Url;
 
 use super::endpoint::{EVENT_STREAM, Endpoint, accept, is_type, patiently};
 use super::events::{Event, Events, TooLarge};
-use super::message::{MAX_MESSAGE, Message, parse, reply};
+use super::message::{MAX_MESSAGE, Message, notification, parse, reply};
 use super::process::Process;
 use super::transport::{Failure, Incoming, Outgoing, Transport, Wait};
 
@@ -20,7 +19,7 @@ const MAX_WAITING: usize = 2 * MAX_MESSAGE;
 /// An open stream and the address for requests.
 pub(super) struct Sse<'a> {
     endpoint: Endpoint<'a>,
-    process: Option<Process>,
+    pub(super) process: Option<Process>,
     stream: Stream,
     post: Url,
 }
@@ -51,11 +50,6 @@ impl<'a> Sse<'a> {
         })
     }
 
-    /// The server's process; the stream is closed.
-    pub(super) fn into_process(self) -> Option<Process> {
-        self.process
-    }
-
     /// Posts a message while the stream is read: a server may write the answer first.
     async fn post(&mut self, body: Vec<u8>, until: Instant) -> Result<(), Failure> {
         let endpoint = &self.endpoint;
@@ -68,14 +62,11 @@ impl<'a> Sse<'a> {
                 read = self.stream.read(endpoint, until) => read?,
             }
         };
-        let mut response = endpoint.checked(response, until).await?;
+        let response = endpoint.checked(response, until).await?;
         if response.status().is_success() {
             return Ok(());
         }
-        Err(Failure::Status {
-            status: response.status().as_u16(),
-            text: endpoint.quote(&mut response, until).await,
-        })
+        Err(endpoint.unexpected(response, until).await)
     }
 
     async fn exchange(&mut self, request: &Outgoing, until: Instant) -> Result<Incoming, Failure> {
@@ -93,7 +84,7 @@ impl<'a> Sse<'a> {
                         return Ok(Incoming { id, outcome });
                     }
                     Message::Request { id, method } => {
-                        let body = reply(&id, &method).to_string().into_bytes();
+                        let body = reply(&id, &method);
                         self.post(body, until).await?;
                     }
                     Message::Answer { .. } | Message::Notification => {}
@@ -106,12 +97,9 @@ impl<'a> Sse<'a> {
 async fn open(endpoint: &Endpoint<'_>, until: Instant) -> Result<(Stream, Url), Failure> {
     let to = (Method::GET, &endpoint.url);
     let response = endpoint.send(to, accept(EVENT_STREAM), None, until).await?;
-    let mut response = endpoint.checked(response, until).await?;
+    let response = endpoint.checked(response, until).await?;
     if !response.status().is_success() || !is_type(&response, EVENT_STREAM) {
-        return Err(Failure::Status {
-            status: response.status().as_u16(),
-            text: endpoint.quote(&mut response, until).await,
-        });
+        return Err(endpoint.unexpected(response, until).await);
     }
     let mut stream = Stream {
         response,
@@ -171,17 +159,10 @@ impl Transport for Sse<'_> {
 
     fn notify(&mut self, method: &str, wait: Wait) -> Result<(), Failure> {
         let net = self.endpoint.net;
-        let body = json!({"jsonrpc": "2.0", "method": method}).to_string();
-        net.block_on(self.post(body.into_bytes(), wait.deadline()))
+        net.block_on(self.post(notification(method), wait.deadline()))
     }
 
     fn restart(&mut self) -> Result<(), Failure> {
         Err(Failure::Ended)
     }
-
-    fn process(&mut self) -> Option<&mut Process> {
-        self.process.as_mut()
-    }
-
-    fn close(&mut self) {}
 }

@@ -5,10 +5,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use super::SmokeError;
-use super::message::{MAX_MESSAGE, Message, parse, reply};
+use super::message::{MAX_MESSAGE, Message, notification, parse, reply};
 use super::process::{End, Line, Listener, Output, Process};
 use super::question::Starter;
 use super::transport::{Failure, Incoming, Outgoing, Transport, Wait};
@@ -42,7 +40,7 @@ impl Noise {
 pub(super) struct Stdio<'a> {
     starter: Starter<'a>,
     listener: Listener,
-    process: Process,
+    pub(super) process: Process,
     lines: Receiver<Line>,
     waiting: VecDeque<Message>,
     /// Bytes on standard output, over all starts.
@@ -183,7 +181,7 @@ impl Transport for Stdio<'_> {
                     return Err(Failure::Broken(text));
                 }
                 Message::Request { id, method } => {
-                    let reply = reply(&id, &method).to_string().into_bytes();
+                    let reply = reply(&id, &method);
                     self.replied += reply.len();
                     if self.replied > MAX_MESSAGE {
                         let text = "it asks its client without end".to_owned();
@@ -198,8 +196,7 @@ impl Transport for Stdio<'_> {
     }
 
     fn notify(&mut self, method: &str, _: Wait) -> Result<(), Failure> {
-        let message = json!({"jsonrpc": "2.0", "method": method});
-        self.send(message.to_string().into_bytes());
+        self.send(notification(method));
         Ok(())
     }
 
@@ -214,12 +211,6 @@ impl Transport for Stdio<'_> {
         self.lines = lines;
         Ok(())
     }
-
-    fn process(&mut self) -> Option<&mut Process> {
-        Some(&mut self.process)
-    }
-
-    fn close(&mut self) {}
 }
 
 fn is_result(message: &Message) -> bool {

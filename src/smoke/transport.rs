@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::message::RpcError;
-use super::process::Process;
 use super::revision::Era;
 use crate::net::NetError;
 
@@ -105,10 +104,4 @@ pub(super) trait Transport {
 
     /// Starts the server again, where that is ours to do.
     fn restart(&mut self) -> Result<(), Failure>;
-
-    /// The server's process, where it is ours.
-    fn process(&mut self) -> Option<&mut Process>;
-
-    /// Ends what is open; the process is stopped by whoever holds the transport.
-    fn close(&mut self);
 }

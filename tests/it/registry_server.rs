@@ -19,7 +19,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use karisimbi::digest::Digest;
 use tempfile::TempDir;
 
-use crate::support::{run, tool};
+use crate::support::{free_port, run, tool};
 
 /// The one user that may push: a robot, whose `$` and `+` are what scripts stumble over.
 pub(crate) const USER: &str = "robot$karisimbi+ci";
@@ -186,12 +186,6 @@ impl Drop for Registry {
 pub(crate) fn authfile(host: &str, user: &str, password: &str) -> String {
     let pair = STANDARD.encode(format!("{user}:{password}"));
     format!(r#"{{"auths": {{"{host}": {{"auth": "{pair}"}}}}}}"#)
-}
-
-/// A port that nobody listens on at the moment.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 fn came_up(process: &mut Child, port: u16) -> bool {

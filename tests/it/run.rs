@@ -11,8 +11,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::registry_server::free_port;
-use crate::support::{fail, run, shown};
+use crate::support::{fail, free_port, run, shown};
 use rig::{Rig, Way};
 
 #[test]
@@ -124,6 +123,11 @@ fn exit_codes_tell_the_program_from_us() {
     let (code, stderr) = fail(rig.command().args(["run", "oci:/no/such/layout"]));
     assert_eq!(code, 125);
     assert!(stderr.contains("error[IMAGE-LAYOUT]"), "{stderr}");
+    // Behind every option with a value it is still `run` whose -v is a volume.
+    let words = ["--sandbox", "off", "run", "-v", "/no:/x", "oci:/no"];
+    let (code, stderr) = fail(rig.command().args(words));
+    assert_eq!(code, 125, "{stderr}");
+    assert!(stderr.contains("error[USE-MAPPING]"), "{stderr}");
     rig.nothing_stays();
 }
 

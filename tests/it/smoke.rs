@@ -5,7 +5,6 @@ mod images;
 mod stdio;
 mod tools;
 
-use std::net::TcpListener;
 use std::process::{Command, Output};
 use std::thread;
 
@@ -59,9 +58,4 @@ fn each<'a>(cases: &'a [Case<'a>], run: impl Fn(&str) -> Output + Sync) {
             });
         }
     });
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }

@@ -7,14 +7,14 @@ use clap::Args;
 use super::{BaseArgs, Ground};
 use crate::base::lock::LockedBase;
 use crate::base::{self, Base, BaseError, BaseName, Pinned, pin};
-use crate::cli::session::with_context;
+use crate::cli::session::{self, with_context};
 use crate::cli::{Global, Outcome, output};
 use crate::error::AnyError;
 use crate::image::{self, Document, Image};
 use crate::pipeline::{self, PipelineError};
 use crate::platform::Platform;
 use crate::progress::{Verb, human_bytes};
-use crate::settings::destinations::{self, Destinations, Push, Wanted};
+use crate::settings::destinations::{self, Push, Wanted};
 use crate::settings::env::Environment;
 use crate::settings::{self, SettingsError};
 use crate::sink;
@@ -52,7 +52,7 @@ impl Build {
     pub(super) fn run(&self, global: &Global, environment: &Environment) -> Outcome {
         let mut ground = Ground::new(global, &self.bases, environment)?;
         let platforms = self.platforms();
-        let destinations = Destinations::parse(&Wanted {
+        let destinations = session::destinations(&Wanted {
             tags: &self.tags,
             outputs: &self.outputs,
             push: if self.push { Push::Yes } else { Push::No },
@@ -60,9 +60,6 @@ impl Build {
             project: environment.text("KARISIMBI_REPO"),
             platforms: platforms.len(),
         })?;
-        if destinations.use_stdout() && output::stdout_is_terminal() {
-            return Err(SettingsError::ArchiveOnTerminal.into());
-        }
         let hosts = destinations::hosts(std::slice::from_ref(&destinations))?;
         ground.session.credentials =
             settings::credential_places(global.authfile.as_deref(), &hosts, environment)?;

@@ -92,12 +92,11 @@ fn of_folder(ground: &Ground, environment: &Environment) -> Result<BaseName, Any
 
 impl Update {
     pub(super) fn run(&self, global: &Global, environment: &Environment) -> Outcome {
-        let mut ground = Ground::with_lock(global, &self.bases, environment)?;
+        let ground = Ground::with_lock(global, &self.bases, environment)?;
         let mut found: Vec<Change> = Vec::new();
         for (key, before) in ground.entries(&self.names)? {
-            ground.with_packages_of(&before);
             let name: BaseName = key.parse()?;
-            let now = ground.with(|context| {
+            let now = ground.with_options_of(&name, |context| {
                 renew::renew(&name, &before, context).map_err(PipelineError::part)
             })?;
             let changed = renew::changes(&key, &before, &now);

@@ -63,16 +63,9 @@ struct ShownFacts<'a> {
 
 impl Show {
     pub(super) fn run(&self, global: &Global, environment: &Environment) -> Outcome {
-        let mut ground = Ground::new(global, &self.bases, environment)?;
-        if let Some(entry) = self
-            .name
-            .lock_key()
-            .and_then(|key| ground.lock.entry(&key).cloned())
-        {
-            ground.with_packages_of(&entry);
-        }
+        let ground = Ground::new(global, &self.bases, environment)?;
         let platforms = [self.platform.clone()];
-        let (pinned, base, facts) = ground.with(|context| {
+        let (pinned, base, facts) = ground.with_options_of(&self.name, |context| {
             let resolved = || -> Result<_, base::BaseError> {
                 let mut pinned = pin::pin(&self.name, &platforms, &ground.lock, context)?;
                 let base = pinned.bases(&platforms, context)?.remove(0);

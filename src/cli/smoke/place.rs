@@ -4,26 +4,26 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use url::Url;
 
 use super::super::Global;
-use super::super::run::{built, image_name};
+use super::super::run::{built, context, image_name};
 use super::super::session::{host, with_context};
 use super::{Network, Smoke, Transport, usage};
 use crate::error::AnyError;
 use crate::image::Image;
-use crate::net::{Reach, authority, shown_url};
+use crate::net::{Reach, is_loopback, shown_url};
 use crate::pipeline::{Request, Session};
-use crate::progress::Verb;
-use crate::reference::{Host, ImageName};
+use crate::progress::{Reporter, Verb};
+use crate::reference::ImageName;
 use crate::run::{self, NetworkMode, Port};
 use crate::settings;
 use crate::settings::env::Environment;
 use crate::sink::Opened;
-use crate::smoke::{self, Address, Answered, Context, Question, Server, SmokeError, Starter, Way};
+use crate::smoke::{self, Address, Answered, Question, Server, SmokeError, Starter, Way};
 
 /// Where the server is.
 #[derive(Clone, Debug)]
@@ -80,7 +80,7 @@ pub(super) struct Asked<'a> {
     pub(super) smoke: &'a Smoke,
     pub(super) variables: &'a BTreeMap<String, String>,
     pub(super) question: &'a Question,
-    pub(super) context: &'a Context,
+    pub(super) reporter: &'a Arc<dyn Reporter>,
 }
 
 impl Asked<'_> {
@@ -147,12 +147,10 @@ impl Asked<'_> {
             None => "",
         };
         self.say(&url, reason);
-        let local = authority(&url)
-            .parse::<Host>()
-            .is_ok_and(|host| host.is_loopback());
+        let local = is_loopback(&url);
         if url.scheme() == "http" && !local {
             let text = "plain HTTP: anyone on the way can read and change this".to_owned();
-            self.context.reporter.warn("SRV-NOTE", text);
+            self.reporter.warn("SRV-NOTE", text);
         }
         let reach = if global.offline && !local {
             Reach::Offline
@@ -232,12 +230,7 @@ impl Asked<'_> {
             ..run::Options::default()
         };
         let path = environment.path("PATH");
-        let context = run::Context {
-            store: &session.store,
-            reporter: session.reporter.as_ref(),
-            launcher: session.sandbox.launcher(),
-            path: path.as_deref().map(Path::as_os_str),
-        };
+        let context = context(session, path.as_deref());
         // It lives as long as its process; the one before has ended by then.
         let running = RefCell::new(None);
         let start = || {
@@ -262,7 +255,7 @@ impl Asked<'_> {
             (_, None, [port]) => (*port, "the image exposes it"),
             (Transport::Auto, None, []) => {
                 let text = "the server over stdio: the image exposes no port".to_owned();
-                self.context.reporter.line(Verb::Asked, text);
+                self.reporter.line(Verb::Asked, text);
                 return Ok(None);
             }
             (_, None, []) => {
@@ -280,7 +273,7 @@ impl Asked<'_> {
             }
         };
         let text = format!("port {container} of the container: {reason}");
-        self.context.reporter.line(Verb::Asked, text);
+        self.reporter.line(Verb::Asked, text);
         let host = match smoke.network {
             Network::None => free_port()?,
             // The container has our ports.
@@ -319,7 +312,7 @@ impl Asked<'_> {
     }
 
     fn ask(&self, server: Server<'_>) -> Result<Answered, AnyError> {
-        Ok(smoke::ask(server, self.question, self.context)?)
+        Ok(smoke::ask(server, self.question, self.reporter)?)
     }
 
     fn say(&self, url: &Url, reason: &str) {
@@ -327,7 +320,7 @@ impl Asked<'_> {
         if !reason.is_empty() {
             text = format!("{text}: {reason}");
         }
-        self.context.reporter.line(Verb::Asked, text);
+        self.reporter.line(Verb::Asked, text);
     }
 
     fn default_path(&self) -> &'static str {

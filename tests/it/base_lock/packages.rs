@@ -74,7 +74,8 @@ fn an_assembled_base_is_locked_verified_and_renewed() {
     ] {
         assert!(shown.contains(part), "{shown}");
     }
-    packages_and_authorities_go_onto_it(&assembled);
+    let with_packages = packages_and_authorities_go_onto_it(&assembled);
+    renewal_leaves_packages_with_their_base(&assembled, [&with_packages, &lock]);
     drift_is_refused(&assembled);
     write(&assembled.bench.path("bases.lock"), format!("{lock}\n"));
     renewal_shows_versions(&assembled, &lock);
@@ -128,7 +129,7 @@ fn published_is_what_images_name(assembled: &Assembled) {
 }
 
 /// As layers of their own, in the order of the lock.
-fn packages_and_authorities_go_onto_it(assembled: &Assembled) {
+fn packages_and_authorities_go_onto_it(assembled: &Assembled) -> Value {
     let bench = &assembled.bench;
     let certificate = bench.path("app/corp.pem");
     run(tool("openssl")
@@ -179,6 +180,19 @@ fn packages_and_authorities_go_onto_it(assembled: &Assembled) {
     assert_eq!(super::read_lock(&bench.path("app/bases.lock")), lock);
     std::fs::remove_file(bench.path("app/deployment.yaml")).unwrap();
     std::fs::remove_file(bench.path("app/bases.lock")).unwrap();
+    lock
+}
+
+/// Each entry of a lock keeps its own `os_packages`, whatever stands before it.
+fn renewal_leaves_packages_with_their_base(assembled: &Assembled, [with, without]: [&Value; 2]) {
+    let mut both_bases = without.clone();
+    both_bases["bases"]["deb:trixie/static"] = with["bases"]["static"].clone();
+    let path = assembled.bench.path("two.lock");
+    write(&path, format!("{both_bases}\n"));
+    let (stdout, stderr) = both(&mut assembled.base(&["update", "--lock", "two.lock"]));
+    assert!(stdout.is_empty(), "{stdout}");
+    assert_eq!(stderr.matches("nothing is newer").count(), 2, "{stderr}");
+    assert_eq!(super::read_lock(&path), both_bases);
 }
 
 fn drift_is_refused(assembled: &Assembled) {

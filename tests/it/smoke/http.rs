@@ -3,8 +3,8 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Case, check, each, finished, free_port, smoke, stub};
-use crate::support::{karisimbi, tool};
+use super::{Case, check, each, finished, smoke, stub};
+use crate::support::{free_port, karisimbi, tool};
 
 fn http(flags: &'static [&'static str]) -> impl Fn(&str) -> std::process::Output + Sync {
     move |behaviour| {

@@ -158,7 +158,7 @@ fn tools_are_called() {
 #[test]
 fn modern_http_repeats_method_and_tool_in_headers() {
     // The stub compares them with the body.
-    let port = super::free_port().to_string();
+    let port = crate::support::free_port().to_string();
     let flags = ["--port", &port, "--call", "echo", "{}"];
     let http = finished(&mut smoke(&flags, &["http", "modern", &port]));
     check(&http, ("http", 0, &["called echo"]));
